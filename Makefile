@@ -1,0 +1,47 @@
+# make run    the quickstart: raw text to a released model
+# make test   checks and tests
+# make bench-run, bench-…   measurements, printed as BENCH name value unit
+# Each installs what it needs into .venv first. PYTHON=… names another interpreter, PRESET=… and ARGS=… another run.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+PRESET ?= quickstart
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+.PHONY: run test chaos clean
+.DELETE_ON_ERROR:
+
+run: .venv/run.stamp
+	@$(BIN)/gristmill run $(PRESET) $(ARGS)
+
+test: .venv/test.stamp
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+chaos: .venv/test.stamp
+	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench-%: .venv/test.stamp
+	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/run.stamp: pyproject.toml constraints.txt
+	@$(call install,.)
+	@touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt
+	@$(call install,.[dev])
+	@touch .venv/run.stamp $@
+
+# The mark `unfinished` stays behind an interrupted installation, and the next one starts from nothing.
+define install
+set -e; \
+if [ -e .venv/unfinished ]; then rm -rf .venv; fi; \
+mkdir -p .venv; touch .venv/unfinished; \
+[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv; \
+echo "installing into .venv (minutes, the first time)"; \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '$(1)'; \
+rm .venv/unfinished
+endef

@@ -1,0 +1,150 @@
+"""The command line: gristmill COMMAND --help."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeAlias
+
+from flows import housekeeping, manual, models, planning, presets, running, ui
+from flows.console import report_crash, say
+from flows.home import locate_home
+from flows.prefect_server import DEFAULT_PORT
+from params.errors import GristmillError
+from params.schema import DEFAULT_PATH
+
+Command = Callable[[argparse.Namespace], int]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+_INTERRUPTED = 130
+_MLFLOW_PORT = 5000
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; an error that is the user's to mend is printed in a line, without a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        sys.excepthook = partial(report_crash, locate_home(arguments.home).logs)
+        return int(arguments.command(arguments))
+    except GristmillError as error:
+        say(f"gristmill: error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("gristmill: interrupted; finished stages are kept: the same command goes on from there")
+        return _INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="gristmill",
+        description=manual.ABOUT,
+        epilog=manual.EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"gristmill {version('gristmill')}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    _add_runs_of_the_pipeline(commands)
+    _add_store_commands(commands)
+    _add_run_records(commands)
+    _add_model_commands(commands)
+    _add_rest(commands)
+    return top
+
+
+def _add(
+    commands: Commands, name: str, command: Command, *, help: str, about: str, home: str | None = None
+) -> argparse.ArgumentParser:
+    """A command with its description and examples; every command takes --home, whose default is `home`."""
+    added = commands.add_parser(
+        name, help=help, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    about_home = "home folder (default: GRISTMILL_HOME or ./.gristmill)"
+    added.add_argument("--home", type=Path, metavar="DIR", default=home, help=about_home)
+    added.set_defaults(command=command)
+    return added
+
+
+def _add_runs_of_the_pipeline(commands: Commands) -> None:
+    for name, command, help, about in (
+        ("run", running.run, "run the pipeline", manual.RUN),
+        ("plan", planning.plan, "say which stages would run", manual.PLAN),
+        ("explain", planning.explain, "say why each stage would run", manual.EXPLAIN),
+    ):
+        added = _add(commands, name, command, help=help, about=about)
+        added.add_argument(
+            "preset", nargs="?", default="quickstart", help="name of a preset or path of a .yaml file (quickstart)"
+        )
+        added.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="lay a value over the preset, for example train.stop.max_minutes=2; may be repeated",
+        )
+
+
+def _add_store_commands(commands: Commands) -> None:
+    verify = _add(commands, "verify", housekeeping.verify, help="check stored results", about=manual.VERIFY)
+    verify.add_argument("--stage", help="only results of this stage")
+    verify.add_argument("--remove", action="store_true", help="remove damaged results, so that the next run makes them")
+    gc = _add(commands, "gc", housekeeping.gc, help="free disk space", about=manual.GC)
+    gc.add_argument("--keep-runs", type=_count, metavar="N", help="first forget all but the N newest runs")
+    gc.add_argument("--keep-drafts", action="store_true", help="keep what interrupted runs left, to go on from there")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+
+def _add_run_records(commands: Commands) -> None:
+    runs = _add(commands, "runs", housekeeping.list_runs, help="list, show and forget runs", about=manual.RUNS)
+    actions = runs.add_subparsers(metavar="ACTION")
+    for name, command, help in (
+        ("list", housekeeping.list_runs, "all runs, newest last"),
+        ("show", housekeeping.show_run, "one run with its stages"),
+        ("delete", housekeeping.delete_run, "forget a run (gc then frees its results)"),
+    ):
+        about = f"{help[0].upper()}{help[1:]}."
+        added = _add(actions, name, command, help=help, about=about, home=argparse.SUPPRESS)
+        if name != "list":
+            added.add_argument("id", help="the run's id, or enough of its beginning")
+
+
+def _add_model_commands(commands: Commands) -> None:
+    generate = _add(commands, "generate", models.generate, help="write text with a model", about=manual.GENERATE)
+    generate.add_argument("prompt", help="text to continue")
+    generate.add_argument("--model", default=None, help="models:/NAME@ALIAS, models:/NAME/VERSION or a pulled folder")
+    generate.add_argument("--variant", help="fp32, int8 … (default: the one that is served)")
+    generate.add_argument("-n", type=_count, default=1, dest="num_continuations", metavar="N", help="how many (1)")
+    generate.add_argument("--max-tokens", type=_count, dest="max_new_tokens", metavar="N", help="longest continuation")
+    generate.add_argument("--temperature", type=float, metavar="T", help="below 1 plainer, above 1 wilder")
+    generate.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens; 0 for all")
+    generate.add_argument("--top-p", type=float, metavar="P", help="draw from the tokens that reach probability P")
+    generate.add_argument("--seed", type=int, help="the same seed gives the same text")
+    generate.add_argument("--greedy", action="store_true", default=None, help="always the likeliest token")
+    pull = _add(commands, "pull", models.pull, help="fetch a released model", about=manual.PULL)
+    pull.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    pull.add_argument("--variant", help="only this ONNX variant: fp32, int8 … (default: all)")
+    pull.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: ./NAME)")
+
+
+def _add_rest(commands: Commands) -> None:
+    served = _add(commands, "ui", ui.ui, help="open both UIs on the home's data", about=manual.UI)
+    served.add_argument("--prefect-port", type=_count, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
+    served.add_argument("--mlflow-port", type=_count, default=_MLFLOW_PORT, metavar="PORT", help=f"({_MLFLOW_PORT})")
+    _add(commands, "presets", presets.list_presets, help="list the presets", about=manual.PRESETS)
+    schema = _add(
+        commands, "schema", presets.write_schema, help="write the JSON schema of presets", about=manual.SCHEMA
+    )
+    schema.add_argument("--out", type=Path, default=DEFAULT_PATH, metavar="FILE", help="(beside the built-in presets)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} must be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

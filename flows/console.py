@@ -1,0 +1,130 @@
+"""What the user sees: progress lines on the console, everything else in the log file."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+OUR_LOGGERS = ("tasks", "flows")
+LOG_FILE = "gristmill.log"
+WIDTH = 100
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that looks the same on a terminal, in a pipe and in a CI log."""
+    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal or console.width > WIDTH:
+        console.width = WIDTH
+    return console
+
+
+def say(text: str) -> None:
+    """A line on standard error, for people: results go to standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: a young model writes any character, escape codes included."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
+
+
+@contextmanager
+def progress(logs: Path) -> Iterator[None]:
+    """Show our loggers' lines on the console while the block runs, and keep all there is in the log file.
+
+    On a terminal a spinner names the running stage. Prefect sees that the root logger has a handler and adds none.
+    """
+    console = make_console(stderr=True)
+    with _spinner(console) as spinner:
+        shown, kept = _ConsoleHandler(console, spinner), _file_handler(logs)
+        root = logging.getLogger()
+        root.addHandler(kept)
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).addHandler(shown)
+            logging.getLogger(name).setLevel(logging.INFO)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            for name in OUR_LOGGERS:
+                logging.getLogger(name).removeHandler(shown)
+            root.removeHandler(kept)
+            kept.close()
+
+
+@contextmanager
+def prefect_logs() -> Iterator[None]:
+    """Send our loggers' lines to the Prefect UI while the block runs, whoever started the flow."""
+    from prefect.logging.handlers import APILogHandler
+
+    handler = APILogHandler()
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
+
+
+def report_crash(logs: Path, kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """Keep the traceback of an error of ours in a file and say where it lies; fit for sys.excepthook."""
+    path = logs / f"error-{datetime.now():%Y%m%d-%H%M%S}.log"
+    text = "".join(traceback.format_exception(kind, error, where))
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError:  # no place to keep it: better long than lost
+        say(text)
+    say(f"gristmill: error: {kind.__name__}: {error}\nThis is a fault of gristmill; the traceback is in {path}")
+
+
+class _ConsoleHandler(logging.Handler):
+    """One plain line per record; on a terminal the beginning of a stage only changes the spinner."""
+
+    def __init__(self, console: Console, spinner: Progress | None) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+        self.spinner = spinner
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.spinner is not None and (begun := getattr(record, "begins", None)):
+            self.spinner.reset(self.spinner.task_ids[0], description=str(begun))
+            return
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        line = f"{datetime.fromtimestamp(record.created):%H:%M:%S} {level}{record.getMessage()}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _spinner(console: Console) -> Iterator[Progress | None]:
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as spinner:
+        spinner.add_task("starting")
+        yield spinner
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (the disk is full) does not drown the error that matters."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+def _file_handler(logs: Path) -> logging.Handler:
+    handler = _LogFile(logs / LOG_FILE, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    return handler

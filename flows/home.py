@@ -1,0 +1,110 @@
+"""The home folder of a user's work, and the environment that Prefect, MLflow and the compilers find there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from params.errors import ParameterError, StoreError
+
+DEFAULT_HOME = ".gristmill"
+_URI_DELIMITERS = "?#"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything of a user's work lies."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Sealed results and run records."""
+        return self.root / "store"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's database, and the address of the running server."""
+        return self.root / "prefect"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Files that MLflow keeps: configurations, plots, released models."""
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's own database. SQLAlchemy takes the path as it is, so nothing is quoted."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def logs(self) -> Path:
+        """Log files."""
+        return self.root / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """Compiled kernels and the like: may be removed at any time."""
+        return self.root / "cache"
+
+
+def open_home(path: Path | None = None) -> Home:
+    """The home at a path (else GRISTMILL_HOME, else ./.gristmill), made if missing, with the environment set for it.
+
+    Call it before prefect, mlflow or numba is imported: they read the environment once.
+    """
+    home = locate_home(path)
+    _make(home)
+    for name, value in environment(home).items():
+        os.environ.setdefault(name, value)
+    os.environ["GRISTMILL_HOME"] = str(home.root)
+    return home
+
+
+def locate_home(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Home:
+    """The home that a path, GRISTMILL_HOME or the current folder stands for; nothing is made."""
+    chosen = path or Path(environ.get("GRISTMILL_HOME") or DEFAULT_HOME)
+    root = chosen.expanduser().absolute()
+    if any(character in str(root) for character in _URI_DELIMITERS):
+        raise ParameterError(f"home {root}: a database URI cannot hold ? or #; choose another folder with --home")
+    return Home(root)
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Settings for the libraries; one that the user has set already is left alone."""
+    return {
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "true",
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "MLFLOW_TRACKING_URI": home.mlflow_uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "HF_HOME": str(home.cache / "huggingface"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "NUMBA_CACHE_DIR": str(home.cache / "numba"),
+        "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
+        "MPLCONFIGDIR": str(home.cache / "matplotlib"),
+        "MPLBACKEND": "agg",
+    }
+
+
+def _make(home: Home) -> None:
+    try:
+        for folder in (home.root, home.store, home.prefect, home.logs, home.cache):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename}: cannot make this folder ({error.strerror}); "
+            "choose another with --home or GRISTMILL_HOME, or change its owner"
+        ) from None
+    if not os.access(home.root, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"{home.root}: no permission to write; choose another folder with --home or GRISTMILL_HOME, "
+            "or change its owner"
+        )

@@ -1,0 +1,68 @@
+"""What --help says: each command in a sentence or two, and examples."""
+
+ABOUT = """\
+Raw text to a released language model: one pipeline of stages whose sealed results are kept and reused.
+
+  gristmill run quickstart                    make a model from the text of this Python environment
+  gristmill run tiny --set survey.sources='[{name: mine, path: ~/texts}]'
+  gristmill explain quickstart --set clean.words.min_words=30
+  gristmill generate "Once upon a time"
+  gristmill ui                                look at runs, stages and models in the browser"""
+EXIT_CODES = "Exit codes: 0 done, 1 an error that you can mend, 2 wrong usage or parameters, 130 interrupted."
+RUN = """\
+Run the pipeline: raw text to a released model. Stages whose results are stored are reused, so after an interruption,
+an error or a change of parameters the same command does only what is left to do.
+
+  gristmill run quickstart
+  gristmill run tiny --set 'survey.sources=[{name: mine, path: ~/texts}]'
+  gristmill run my-preset.yaml --set train.stop.max_minutes=30 --set train.seed=7 --home /data/gristmill"""
+PLAN = """\
+Say which stages would run and which results would be reused. Nothing is made, no server is started.
+
+  gristmill plan quickstart --set train.seed=7"""
+EXPLAIN = """\
+Say for every stage whether it would run and why: the parameter with its old and new value, the input that changed,
+or the version of the stage's code. The comparison is with the newest run of the same preset.
+
+  gristmill explain quickstart --set clean.words.min_words=30"""
+VERIFY = """\
+Read every file of the store again and compare its SHA-256 with the seal. Exits with 1 if anything is damaged.
+
+  gristmill verify
+  gristmill verify --stage train --remove"""
+GC = """\
+Remove results that no run record refers to, drafts that interrupted runs left and what an interrupted removal left.
+Results that a run under way uses are never touched. With --keep-runs, runs whose model version bears an alias in the
+registry (champion, challenger …) are kept however old they are.
+
+  gristmill gc --dry-run
+  gristmill gc --keep-runs 5 --keep-drafts"""
+RUNS = """\
+List the runs of this home, show one, or forget one.
+
+  gristmill runs
+  gristmill runs show 20260131
+  gristmill runs delete 20260131-101500-ab12"""
+GENERATE = """\
+Continue a prompt with a released model. Without --model it is the champion, or else the newest version, of the model
+that was registered last.
+
+  gristmill generate "Once upon a time"
+  gristmill generate "To install" --model models:/gristmill-quickstart@champion -n 3 --temperature 0.7 --seed 1
+  gristmill generate "春天" --model ./my-model --greedy --max-tokens 40"""
+PULL = """\
+Fetch a released model from the registry: weights for transformers, tokenizer, ONNX variants, card and lineage.
+
+  gristmill pull models:/gristmill-quickstart@champion
+  gristmill pull models:/gristmill-quickstart/3 --variant int8 --out ./model"""
+UI = """\
+Start the Prefect server and the MLflow UI on the home's data until Ctrl-C, and print both addresses. Runs that start
+meanwhile use the same Prefect server.
+
+  gristmill ui
+  gristmill ui --prefect-port 4300 --mlflow-port 5100"""
+PRESETS = "List the presets that come with the package. A path of a .yaml file of yours works wherever a name does."
+SCHEMA = """\
+Write the JSON schema of presets beside the built-in ones and print its path. Editors then complete and check keys:
+
+  # yaml-language-server: $schema=/path/to/schema.json"""

@@ -1,0 +1,83 @@
+"""Raw text to a released model: gristmill run PRESET, or prefect deployment run pipeline/gristmill."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prefect import flow
+
+from flows.runs import begin_run
+from flows.summary import publish_stage_table, tag_outcome
+from params.load import load_params
+from params.pipeline import PipelineParams
+from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.record import RunRecord
+from tasks.clean import clean
+from tasks.compress import compress
+from tasks.context import Run
+from tasks.dedup import dedup
+from tasks.evaluate import evaluate
+from tasks.export import export
+from tasks.ingest import ingest
+from tasks.register import Registered, register
+from tasks.release import release
+from tasks.shard import shard
+from tasks.split import split
+from tasks.survey import survey
+from tasks.train import train
+from tasks.train_tokenizer import train_tokenizer
+
+
+class Candidate(NamedTuple):
+    """What the gate decides on."""
+
+    released: Manifest
+    evaluation: Manifest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run."""
+
+    record: RunRecord
+    manifests: dict[str, Manifest]
+    registered: Registered
+
+
+@flow(persist_result=False)
+def pipeline(preset: str = "quickstart", overrides: dict[str, Any] | None = None) -> Outcome:
+    """Turn raw text into a released language model; stages whose results are stored are reused.
+
+    Args:
+        preset: Name of a built-in preset, or path of a .yaml file where the flow runs.
+        overrides: Values laid over the preset, nested or dotted, such as {"train.seed": 7}.
+    """
+    params = load_params(preset, overrides)
+    with begin_run(params, preset, overrides or {}) as run:
+        candidate = chain(params, run)
+        registered = register(params.release, candidate.released, candidate.evaluation, run=run)
+        return conclude(run, registered)
+
+
+def chain(p: PipelineParams, run: Run) -> Candidate:
+    """The stages from raw text to the bundle that may be released; a planning run only walks along them."""
+    files = survey(p.survey, run=run)
+    documents = ingest(p.ingest, files, run=run)
+    cleaned = clean(p.clean, documents, run=run)
+    unique = dedup(p.dedup, cleaned, run=run)
+    splits = split(p.split, unique, run=run)
+    tokenizer = train_tokenizer(p.train_tokenizer, splits, run=run)
+    shards = shard(p.shard, tokenizer, splits, run=run)
+    model = train(p.train, tokenizer, shards, run=run)
+    evaluation = evaluate(p.evaluate, model, shards, run=run)
+    graph = export(p.export, model, shards, run=run)
+    variants = compress(p.compress, graph, shards, run=run)
+    released = release(p.release, files, cleaned, unique, shards, model, evaluation, graph, variants, run=run)
+    return Candidate(released, evaluation)
+
+
+def conclude(run: Run, registered: Registered) -> Outcome:
+    """Record the model version and show the stages in both UIs."""
+    run.update(run.record.model_copy(update={"model_version": f"models:/{registered.name}/{registered.version}"}))
+    tag_outcome(run, registered)
+    publish_stage_table(run)
+    return Outcome(run.record.ended("completed"), run.manifests, registered)

@@ -1,0 +1,61 @@
+"""gristmill run: the pipeline from the command line, with the servers it needs and a report at the end."""
+
+import argparse
+import os
+import shlex
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from flows.console import make_console, progress
+from flows.home import open_home
+from flows.servers import PrefectServer, check_mlflow
+from flows.summary import print_outcome
+from params.load import load_params, merge, parse_assignments
+
+if TYPE_CHECKING:
+    from flows.pipeline import Outcome
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the pipeline and report."""
+    overrides = overrides_of(arguments)
+    params = load_params(arguments.preset, overrides)
+    home = open_home(params.run.home)
+    with progress(home.logs):
+        outcome = run_flow(PrefectServer(home), arguments.preset, overrides)
+    options = f" --home {shlex.quote(str(arguments.home))}" if arguments.home else ""
+    print_outcome(make_console(), outcome, options)
+    return 0
+
+
+def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What --set and --home lay over the preset."""
+    overrides = parse_assignments(arguments.set)
+    if arguments.home is not None:
+        overrides = merge(overrides, {"run": {"home": str(arguments.home.expanduser().absolute())}})
+    return overrides
+
+
+def run_flow(server: PrefectServer, preset: str, overrides: dict[str, Any]) -> "Outcome":
+    """Call the flow. While the server starts, MLflow and Prefect are imported and MLflow's database is opened."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    _open_mlflow()
+    server.announce()
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.pipeline import pipeline
+
+    server.ready()
+    # Joining the heartbeat thread takes a second at the end of the flow. Only a server that outlives this process
+    # needs heartbeats to see it dead.
+    quick = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if server.own_api is None else nullcontext()
+    with quick:
+        return pipeline(preset, overrides)
+
+
+def _open_mlflow() -> None:
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    check_mlflow(uri)
+    from mlflow import MlflowClient
+
+    MlflowClient(uri).search_experiments(max_results=1)

@@ -1,0 +1,159 @@
+"""One run from begin to end: its record, its MLflow run, and the burial of runs whose process was killed."""
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from flows.console import prefect_logs
+from flows.home import Home, open_home
+from params.pipeline import PipelineParams
+from tasks.artifacts.lock import is_locked, locked
+from tasks.artifacts.record import RUNS_FOLDER, RunRecord, run_records
+from tasks.artifacts.store import Store
+from tasks.context import Run, num_cores, roots_of
+from tasks.tracking import Tracker, start_tracker
+
+log = logging.getLogger(__name__)
+Status = Literal["completed", "failed", "cancelled"]
+
+_MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+
+
+@contextmanager
+def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) -> Iterator[Run]:
+    """A run inside a Prefect flow, recorded in the store and in MLflow, whatever ends it."""
+    home = open_home(params.run.home)
+    store = Store(home.store)
+    bury_dead_runs(home)
+    record = RunRecord.begin(preset, overrides)
+    with locked(_alive(home, record)), prefect_logs(), _task_runner(params.run.workers or num_cores()):
+        tracker = _start_tracker(home, params, record)
+        run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker)
+        run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id, "flow_run_id": _flow_run_id()}))
+        try:
+            tracker.log_config(params)
+            yield run
+        finally:
+            _end(run, tracker, sys.exc_info()[0])
+            store.release()
+            _alive(home, record).unlink(missing_ok=True)
+
+
+def bury_dead_runs(home: Home) -> None:
+    """Mark runs whose process is gone (kill -9, power cut) as ended, in the store, in MLflow and in Prefect."""
+    for record in run_records(home.store):
+        if record.status == "running" and not is_locked(_alive(home, record)):
+            log.info("run %s ended without a word (its process is gone): marked as failed", record.run_id)
+            _kill_in_mlflow(record)
+            _crash_in_prefect(record)
+            record.ended("failed").save(home.store)
+            _alive(home, record).unlink(missing_ok=True)
+
+
+def is_alive(home: Home, record: RunRecord) -> bool:
+    """Whether a run's process still lives."""
+    return is_locked(_alive(home, record))
+
+
+def _alive(home: Home, record: RunRecord) -> Path:
+    """The file that a run's process holds locked as long as it lives."""
+    return home.store / RUNS_FOLDER / f"{record.run_id}.lock"
+
+
+def _start_tracker(home: Home, params: PipelineParams, record: RunRecord) -> Tracker:
+    tracker = start_tracker(
+        os.environ["MLFLOW_TRACKING_URI"],
+        experiment=params.release.model_name,
+        run_name=record.run_id,
+        artifact_root=home.mlflow_artifacts,
+    )
+    tags = {
+        "gristmill.preset": record.preset,
+        "gristmill.host": platform.node(),
+        "gristmill.pid": str(os.getpid()),
+        "gristmill.store": str(home.store),
+        "prefect.flow_run_id": _flow_run_id() or "",
+        "prefect.flow_run_url": _flow_run_url() or "",
+    }
+    tracker.tag({key: value for key, value in tags.items() if value})
+    return tracker
+
+
+def _end(run: Run, tracker: Tracker, error: type[BaseException] | None) -> None:
+    """Close the books; an interruption or a cancel is no failure."""
+    from mlflow.exceptions import MlflowException
+
+    status: Status = "completed"
+    if error is not None:
+        status = "failed" if issubclass(error, Exception) else "cancelled"
+    try:
+        tracker.end(_MLFLOW_STATUS[status])
+        run.update(run.record.ended(status))
+    except (OSError, MlflowException) as trouble:
+        if error is None:
+            raise
+        # The disk is full or MLflow is gone, and that is what the error under way says already.
+        log.warning("run %s could not be closed (%s); the next run marks it as failed", run.record.run_id, trouble)
+
+
+def _flow_run_id() -> str | None:
+    from prefect.runtime import flow_run
+
+    return str(flow_run.id) if flow_run.id else None
+
+
+def _flow_run_url() -> str | None:
+    from prefect.utilities.urls import url_for
+
+    flow_run_id = _flow_run_id()
+    return url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
+
+
+@contextmanager
+def _task_runner(num_threads: int) -> Iterator[None]:
+    """Let the flow's mapped tasks run on this many threads: a number that is known only once the flow runs."""
+    from prefect.context import FlowRunContext
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    context = FlowRunContext.get()
+    assert context is not None, "a run begins inside a flow"
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=num_threads)
+    with runner, context.model_copy(update={"task_runner": runner}):
+        yield
+
+
+def _kill_in_mlflow(record: RunRecord) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if record.mlflow_run_id is None:
+        return
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    try:
+        client.set_tag(record.mlflow_run_id, "gristmill.ended", "its process was killed")
+        client.set_terminated(record.mlflow_run_id, "KILLED")
+    except MlflowException as error:  # deleted since, or kept on another server
+        log.info("MLflow knows nothing of run %s: %s", record.run_id, error.message)
+
+
+def _crash_in_prefect(record: RunRecord) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    if record.flow_run_id is None:
+        return
+    flow_run_id = UUID(record.flow_run_id)
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(flow_run_id).state
+            if state is not None and not state.is_final():
+                client.set_flow_run_state(flow_run_id, Crashed(message="its process was killed"), force=True)
+        except ObjectNotFound:  # the history was removed, or is kept on another server
+            log.info("Prefect knows nothing of run %s", record.run_id)

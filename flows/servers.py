@@ -1,0 +1,178 @@
+"""The servers a command talks to: the user's own where set, else a Prefect server started for as long as it is used."""
+
+import json
+import logging
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.home import Home
+from flows.prefect_server import ADDRESS, DEFAULT_PORT, USERS_LOCK
+from params.errors import ServerError
+from tasks.artifacts.lock import is_locked, lock_shared
+
+log = logging.getLogger(__name__)
+
+SERVER_LOG = "prefect-server.log"
+_START_TIMEOUT_S = 120.0
+_POLL_S = 0.05
+_NUM_LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class Address:
+    """A Prefect server that answers."""
+
+    url: str
+    pid: int | None = None
+    """None for a user's own server."""
+
+    @property
+    def api(self) -> str:
+        """What PREFECT_API_URL is set to."""
+        return f"{self.url}/api"
+
+
+class PrefectServer:
+    """The Prefect server of one command: asked for at once, waited for when it is needed.
+
+    Starting takes seconds, most of them imports in its own process, so a command asks first and imports meanwhile.
+    The server ends after its last user; a command is a user until its process ends, whatever ends it, so that what
+    Prefect's client still has to send at exit finds its server.
+    """
+
+    def __init__(self, home: Home, *, port: int | None = None) -> None:
+        self.home = home
+        self.port = port
+        self.own_api = os.environ.get("PREFECT_API_URL")
+        """A server of the user's own."""
+        self._address_file = home.prefect / ADDRESS
+        self._server_pid: int | None = None
+        self._ended = False
+        self._log_start = 0
+        if self.own_api is None:
+            self._use = lock_shared(home.prefect / USERS_LOCK)
+            if not is_locked(self._address_file):
+                self._start()
+
+    def announce(self) -> None:
+        """Set PREFECT_API_URL, as soon as the port is known; Prefect reads it when it is imported."""
+        if self.own_api is None:
+            os.environ["PREFECT_API_URL"] = self._wait(lambda address: True).api
+
+    def ready(self) -> Address:
+        """Its address, once it answers. Raises ServerError."""
+        if self.own_api is not None:
+            return _reach(self.own_api)
+        address = self._wait(lambda address: answers(address.url))
+        if self._server_pid is not None and self.port is None and not address.url.endswith(f":{DEFAULT_PORT}"):
+            log.info("port %d is taken: the Prefect server of this command listens at %s", DEFAULT_PORT, address.url)
+        return address
+
+    def _start(self) -> None:
+        """Spawn the server in a session of its own: Ctrl-C must not reach it, other commands may use it."""
+        log_path = self.home.logs / SERVER_LOG
+        arguments = [sys.executable, "-m", "flows.prefect_server", str(self.home.root)]
+        with log_path.open("ab") as output:
+            self._log_start = output.tell()
+            self._server_pid = os.posix_spawn(
+                sys.executable,
+                arguments + ([str(self.port)] if self.port else []),
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
+                ],
+                setsid=True,
+            )
+
+    def _has_ended(self) -> bool:
+        assert self._server_pid is not None
+        self._ended = self._ended or os.waitpid(self._server_pid, os.WNOHANG)[0] != 0
+        return self._ended
+
+    def _wait(self, accepted: Callable[[Address], bool]) -> Address:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            address = read_address(self._address_file)
+            if address is not None and accepted(address) and read_address(self._address_file) == address:
+                return address
+            if not is_locked(self._address_file):
+                self._start_or_give_up()
+            time.sleep(_POLL_S)
+        raise self._failure(f"did not answer within {_START_TIMEOUT_S:.0f} s")
+
+    def _start_or_give_up(self) -> None:
+        if self._server_pid is None:  # the one we found has ended since
+            self._start()
+        elif self._has_ended() and not is_locked(self._address_file):
+            raise self._failure("ended while starting")
+
+    def _failure(self, what: str) -> ServerError:
+        path = self.home.logs / SERVER_LOG
+        with path.open("rb") as file:
+            file.seek(self._log_start)
+            lines = file.read().decode(errors="replace").strip().splitlines()[-_NUM_LOG_LINES:]
+        said = "".join(f"\n  {line}" for line in lines)
+        return ServerError(
+            f"the Prefect server {what}; the end of {path} says:{said or ' nothing'}\n"
+            f"start again; if it stays, move {self.home.prefect / 'prefect.db'} away (it holds only the UI's history), "
+            "or set PREFECT_API_URL to a server of yours"
+        )
+
+
+def read_address(path: Path) -> Address | None:
+    """The address a living server wrote; None while there is none."""
+    if not is_locked(path):
+        return None
+    try:
+        said = json.loads(path.read_bytes())
+    except ValueError:  # it has the lock and is about to write
+        return None
+    return Address(said["url"], said["pid"])
+
+
+def answers(url: str, timeout_s: float = 5.0) -> bool:
+    """Whether a Prefect server answers there now."""
+    try:
+        with urllib.request.urlopen(f"{url}/api/health", timeout=timeout_s) as reply:
+            return bool(json.loads(reply.read()) is True)
+    except (OSError, ValueError):
+        return False
+
+
+def check_mlflow(uri: str) -> None:
+    """Raise ServerError where a user's own MLflow server does not answer at all."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10):
+            return
+    except urllib.error.HTTPError:  # it answers: whether it lets us in is for the client to find out
+        return
+    except OSError as error:
+        raise ServerError(
+            f"MLflow at MLFLOW_TRACKING_URI={uri} does not answer ({error}); start it, "
+            "or unset MLFLOW_TRACKING_URI to use the database in the home folder"
+        ) from None
+
+
+def _reach(api: str) -> Address:
+    url = api.rstrip("/").removesuffix("/api")
+    request = urllib.request.Request(f"{api.rstrip('/')}/health")
+    try:
+        with urllib.request.urlopen(request, timeout=10):
+            return Address(url)
+    except urllib.error.HTTPError:
+        return Address(url)
+    except OSError as error:
+        raise ServerError(
+            f"Prefect at PREFECT_API_URL={api} does not answer ({error}); start it, "
+            "or unset PREFECT_API_URL and a server is started for the command"
+        ) from None

@@ -1,0 +1,151 @@
+"""What a run made, for the console, the Prefect UI and MLflow."""
+
+import json
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.console import printable
+from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.record import RunRecord
+from tasks.context import Run
+
+if TYPE_CHECKING:
+    from flows.pipeline import Outcome
+    from tasks.register import Registered
+
+_QUALITY = {
+    "loss": ("Loss", ".4f"),
+    "loss_increase": ("Over fp32", "+.4f"),
+    "kl": ("KL", ".1e"),
+    "top1_agreement": ("Top-1", ".3f"),
+    "greedy_agreement": ("Greedy", ".3f"),
+}
+_NUM_SAMPLES = 3
+_SAMPLE_CHARACTERS = 240
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One line of the stage table."""
+
+    stage: str
+    made: str
+    rate: str
+    seconds: str
+    result: str
+
+
+def stage_rows(record: RunRecord, manifests: dict[str, Manifest]) -> list[StageRow]:
+    """The stages of a run in order, each with what it counted and how fast it was when it was made."""
+    return [
+        StageRow(name, counted(manifests[name]), rate(manifests[name]), f"{done.wall_s:.1f}", _result(done.reused))
+        for name, done in record.stages.items()
+    ]
+
+
+def counted(manifest: Manifest) -> str:
+    """What a stage took and left, in a few words."""
+    counts, values = manifest.metrics.counts, manifest.metrics.values
+    if "docs_in" in counts:
+        return f"{counts['docs_in']:,} -> {counts['docs_kept']:,} documents"
+    if "parameters" in counts:
+        return f"{counts['parameters'] / 1e6:.2f} M parameters, loss {values.get('final_val_loss', math.nan):.3f}"
+    if "test_bits_per_byte" in values:
+        return f"{values['test_bits_per_byte']:.3f} bits per byte on the test split"
+    if "train_tokens" in counts:
+        return f"{counts['train_tokens']:,} training tokens"
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in list(counts.items())[:2])
+
+
+def rate(manifest: Manifest) -> str:
+    """Documents or tokens per second of work."""
+    counts, seconds = manifest.metrics.counts, manifest.timing.work_s
+    for name, unit in (("docs_in", "documents/s"), ("train_tokens", "tokens/s"), ("tokens", "tokens/s")):
+        if counts.get(name) and seconds > 0:
+            return f"{counts[name] / seconds:,.0f} {unit}"
+    return ""
+
+
+def publish_stage_table(run: Run) -> None:
+    """The stage table as an artifact of the Prefect flow run."""
+    from prefect.artifacts import create_table_artifact
+
+    rows = [vars(row) for row in stage_rows(run.record, run.manifests)]
+    create_table_artifact(table=rows, key="stages", description=f"Run {run.record.run_id} of {run.record.preset}")
+
+
+def tag_outcome(run: Run, registered: "Registered") -> None:
+    """Tags to sort and filter runs by in MLflow."""
+    facts = run.manifests["train"].metrics.facts
+    tags = {"model_version": f"{registered.name} {registered.version}"}
+    tags |= {name: value for name, value in facts.items() if name in ("stop_reason", "verdict")}
+    if run.tracker is not None:
+        run.tracker.tag(tags)
+
+
+def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> None:
+    """The report at the end of a run; `options` goes with the commands that it names."""
+    console.print()
+    console.print(_stage_table(outcome))
+    for line in _facts(outcome):
+        console.print(line)
+    console.print(_quality_table(outcome.manifests["compress"]))
+    for sample in _samples(outcome.manifests["release"]):
+        console.print(sample)
+    console.print(f"\nSee it in the UIs:     gristmill ui{options}")
+    console.print(f"Write with the model:  gristmill generate 'Once upon a'{options}")
+
+
+def _stage_table(outcome: "Outcome") -> Table:
+    table = Table(title=f"Run {outcome.record.run_id}", title_justify="left", expand=False)
+    for name in ("Stage", "What it made"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Rate when made", "Seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Result", no_wrap=True)
+    for row in stage_rows(outcome.record, outcome.manifests):
+        table.add_row(*(Text(value) for value in vars(row).values()))
+    return table
+
+
+def _facts(outcome: "Outcome") -> Iterator[Text]:
+    facts = outcome.manifests["train"].metrics.facts
+    verdict, reason = facts.get("verdict", "?"), facts.get("stop_reason", "?")
+    yield Text(f"Training stopped: {verdict} ({reason})")
+    registered = outcome.registered
+    aliases = f", now @{', @'.join(registered.aliases)}" if registered.aliases else ""
+    yield Text(f"Registered: {registered.name} version {registered.version}{aliases}")
+    yield Text(f"Gate: {registered.decision}")
+
+
+def _quality_table(compress: Manifest) -> Table:
+    """What quantization cost and brought, one row per variant."""
+    variants = json.loads((compress.folder / "quality.json").read_text(encoding="utf-8"))
+    table = Table(title="Exported variants", title_justify="left")
+    table.add_column("Variant", no_wrap=True)
+    for name in ("MB", *(label for label, _ in _QUALITY.values()), "Tokens/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for variant, found in variants.items():
+        figures = [format(found[name], style) for name, (_, style) in _QUALITY.items()]
+        speed = compress.metrics.values.get(f"{variant}_decode_tokens_per_s")
+        table.add_row(variant, f"{found['bytes'] / 1e6:.1f}", *figures, f"{speed:,.0f}" if speed else "")
+    return table
+
+
+def _samples(release: Manifest) -> Iterator[Text]:
+    samples = json.loads((release.folder / "bundle" / "samples.json").read_text(encoding="utf-8"))
+    yield Text("What it writes:")
+    for sample in samples[:_NUM_SAMPLES]:
+        text = textwrap.shorten(printable(sample["continuation"]), _SAMPLE_CHARACTERS, placeholder=" …")
+        yield Text.assemble(("  " + sample["prompt"], "bold"), " | ", text)
+
+
+def _result(reused: bool) -> str:
+    return "reused" if reused else "made"

@@ -1,0 +1,37 @@
+"""The errors a user can cause: each message says what, where, the value and the remedy."""
+
+
+class GristmillError(ValueError):
+    """Base of every error that is the user's to mend; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class ParameterError(GristmillError):
+    """A preset, an override or a command line argument that cannot be used."""
+
+    exit_code = 2
+
+
+class SourceError(GristmillError):
+    """Raw text that cannot be found, read or used."""
+
+
+class StoreError(GristmillError):
+    """A store that cannot be written, or whose contents are not what their seal says."""
+
+
+class TrainingError(GristmillError):
+    """Training that could not start or ended broken."""
+
+
+class ExportError(GristmillError):
+    """An exported graph that does not agree with the trained model."""
+
+
+class ReleaseError(GristmillError):
+    """A model that cannot be registered, found or pulled."""
+
+
+class ServerError(GristmillError):
+    """A Prefect or MLflow server that cannot be started or reached."""

@@ -1,0 +1,172 @@
+"""Presets and overrides to parameters, with errors that name the line and the remedy."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from params.errors import ParameterError
+from params.pipeline import PipelineParams
+
+PRESETS = Path(__file__).parent / "presets"
+Tree = dict[str, Any]
+Location = tuple[str | int, ...]
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_params(preset: str | Path, overrides: Mapping[str, Any] | None = None) -> PipelineParams:
+    """Parameters of a preset (a name or a .yaml path) with overrides, nested or dotted, laid over it.
+
+    Raises ParameterError with file, line, value and remedy.
+    """
+    path = find_preset(preset)
+    tree, lines = _read_yaml(path)
+    changed = _nested(overrides or {})
+    merged = merge(tree, changed)
+    try:
+        return PipelineParams.model_validate(merged)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_explain(error, path, lines, changed))) from None
+
+
+def parse_assignments(assignments: Sequence[str]) -> Tree:
+    """`["train.stop.max_minutes=2"]` to a nested mapping; values are read as YAML."""
+    tree: Tree = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key.strip():
+            raise ParameterError(f"--set {assignment}: write it as section.key=value, for example train.seed=7")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ParameterError(f"--set {assignment}: the value is not YAML ({error}); quote it") from None
+        tree = merge(tree, _nested({key.strip(): value}))
+    return tree
+
+
+def find_preset(preset: str | Path) -> Path:
+    """The file of a preset given by name or by path."""
+    name = str(preset)
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise ParameterError(f"{name}: no such preset file; the built-in presets are {', '.join(preset_names())}")
+        return Path(name)
+    path = PRESETS / f"{name}.yaml"
+    if "/" in name or not path.is_file():
+        raise ParameterError(f"no preset named {name!r}{_did_you_mean(name, preset_names())}")
+    return path
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
+    """`base` with `changes` laid over it, mapping by mapping; lists and values are replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _nested(flat: Mapping[str, Any]) -> Tree:
+    tree: Tree = {}
+    for key, value in flat.items():
+        inner: Any = _nested(value) if isinstance(value, Mapping) else value
+        for part in reversed(str(key).split(".")):
+            inner = {part: inner}
+        tree = merge(tree, inner)
+    return tree
+
+
+def _read_yaml(path: Path) -> tuple[Tree, dict[Location, int]]:
+    """The tree of a preset, `extends` resolved, and the line of each key of this very file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not readable as YAML: {error}") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
+    if not isinstance(tree, dict):
+        raise ParameterError(f"{path}: a preset is a mapping of sections such as survey, train and run")
+    lines = dict(_lines(node, ()))
+    parent = tree.pop("extends", None)
+    if parent is not None:
+        base, _ = _read_yaml(find_preset(parent))
+        tree = merge(base, tree)
+    return tree, lines
+
+
+def _lines(node: yaml.Node | None, at: Location) -> Iterator[tuple[Location, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            yield here, key.start_mark.line + 1
+            yield from _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            here = (*at, index)
+            yield here, value.start_mark.line + 1
+            yield from _lines(value, here)
+
+
+def _explain(error: ValidationError, path: Path, lines: Mapping[Location, int], changed: Tree) -> Iterator[str]:
+    for problem in error.errors():
+        location = problem["loc"]
+        name = ".".join(map(str, location))
+        where = _where(location, path, lines, changed)
+        if problem["type"] == "extra_forbidden":
+            yield f"{where}: unknown key {name}{_did_you_mean(str(location[-1]), _keys(location[:-1]))}"
+        elif problem["type"] == "missing":
+            yield f"{where}: {name} is required; set it in the preset or with --set {name}=…"
+        elif isinstance(problem["input"], (Mapping, BaseModel)):
+            yield f"{where}: {name}: {_message(problem['msg'])}"
+        else:
+            yield f"{where}: {name} is {problem['input']!r}; {_message(problem['msg'])}"
+
+
+def _where(location: Location, path: Path, lines: Mapping[Location, int], changed: Tree) -> str:
+    value: Any = changed
+    for depth, part in enumerate(location):
+        if not isinstance(value, Mapping) or part not in value:
+            break
+        value = value[part]
+        if depth == len(location) - 1 or not isinstance(value, Mapping):
+            return "override"
+    for length in range(len(location), 0, -1):
+        if location[:length] in lines:
+            return f"{path}:{lines[location[:length]]}"
+    return str(path)
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ").replace("Input should be", "it must be")
+
+
+def _keys(location: Location) -> list[str]:
+    """Field names of the parameter model at a location."""
+    model: Any = PipelineParams
+    for part in location:
+        if isinstance(part, int):
+            continue
+        model = _model_of(model.model_fields[part].annotation) if model else None
+    return list(model.model_fields) if model else []
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _model_of(arg))), None)
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(known)}" if known else ""

@@ -1,0 +1,31 @@
+"""Where, how many and how fast: settings that never change a result's bytes."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from params.base import Params
+
+
+class RunParams(Params):
+    """Outside every fingerprint: the same recipe gives the same bytes whatever is set here."""
+
+    workers: int | None = Field(default=None, ge=1)
+    """Shards worked on at the same time; null for one per processor core."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of each training rank; null for one per core, shared among the ranks."""
+    ranks: int = Field(default=1, ge=1)
+    """Training processes on this machine, started by torchrun."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where training and evaluation run; auto takes a GPU when there is one."""
+    compile: bool = True
+    """Compile the model with torch.compile; without a C++ compiler training says so and goes on uncompiled."""
+    checkpoint_every_s: float = Field(default=60.0, gt=0)
+    """Seconds of training between two checkpoints."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """How many of the newest checkpoints stay on disk while training."""
+    log_every_s: float = Field(default=5.0, gt=0)
+    """Seconds between two progress lines and between two batches of curve points sent to MLflow."""
+    home: Path | None = None
+    """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""

@@ -1,0 +1,50 @@
+"""Digests of values, files and folders."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_CHUNK_BYTES = 1 << 20
+
+
+def digest_value(value: Any) -> str:
+    """SHA-256, as 64 hex digits, of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256, as 64 hex digits, of a file's bytes."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_entries(entries: Iterable[tuple[str, int, str]]) -> str:
+    """Digest of a folder from its (relative path, size in bytes, SHA-256) entries, in any order."""
+    return digest_value(sorted(entries))
+
+
+def sync(path: Path) -> None:
+    """Force a file's or folder's contents onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that a crash at any instant leaves the old contents or the new, never a part."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    commit(temporary, path)
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Give a finished temporary file or folder its final name, durably."""
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)

@@ -1,0 +1,134 @@
+"""What a sealed result says of itself."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from params.base import Params
+from tasks.artifacts.digest import digest_entries, digest_value
+
+MANIFEST_NAME = "manifest.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FileRecord(_Record):
+    """One file of a result."""
+
+    path: str
+    """Relative to the result's folder, with forward slashes."""
+    size_bytes: int
+    sha256: str
+    volatile: bool = False
+    """Depends on the machine's speed or clock (logs, timings): checked by verify, but no part of the digest."""
+
+
+class InputRecord(_Record):
+    """An input, by what it is made of."""
+
+    stage: str
+    fingerprint: str
+    digest: str
+
+
+class Metrics(_Record):
+    """What a stage reports of its work; counts and facts must not depend on the machine's speed."""
+
+    counts: dict[str, int] = {}
+    """Whole numbers such as docs_in, docs_kept, docs_rejected."""
+    values: dict[str, float] = {}
+    """Measured figures such as loss; shown, compared in MLflow, never part of a digest."""
+    facts: dict[str, str] = {}
+    """Short texts such as stop_reason, verdict, device."""
+
+
+class Timing(_Record):
+    """When and how long; never part of a digest."""
+
+    started_at: str = ""
+    wall_s: float = 0.0
+    """From the first look at the inputs to the seal."""
+    work_s: float = 0.0
+    """Inside the stage's own function."""
+    peak_rss_mb: float = 0.0
+    """Largest resident memory of this process (or of a training child) during the stage."""
+
+
+class Manifest(_Record):
+    """A sealed result: the recipe that made it, the bytes it is, and what was measured on the way."""
+
+    format: int = 1
+    stage: str
+    version: int
+    """Raised by hand when a stage's code begins to make other bytes."""
+    fingerprint: str
+    """Digest of the recipe: stage, version, parameters and the digests of the inputs."""
+    digest: str
+    """Digest of the bytes made, volatile files left out."""
+    params: dict[str, Any]
+    inputs: dict[str, InputRecord]
+    files: tuple[FileRecord, ...]
+    metrics: Metrics = Metrics()
+    timing: Timing = Timing()
+    made_by: dict[str, str] = {}
+    """Versions and platform."""
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @classmethod
+    def pending(cls, stage: str) -> Self:
+        """Stands for a result that a planning run found not made yet."""
+        return cls(stage=stage, version=0, fingerprint="", digest="", params={}, inputs={}, files=())
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether this only stands for a result not made yet."""
+        return not self.fingerprint
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie on this machine."""
+        assert self._folder is not None, f"{self.stage} {self.fingerprint} was not read from a store"
+        return self._folder
+
+    def located(self, folder: Path) -> Self:
+        """The same manifest, knowing its folder."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    def reference(self) -> InputRecord:
+        """How a downstream result names this one."""
+        return InputRecord(stage=self.stage, fingerprint=self.fingerprint, digest=self.digest)
+
+    def paths(self, pattern: str) -> list[Path]:
+        """Files whose relative path matches a glob pattern, in name order."""
+        return [self.folder / f.path for f in sorted(self.files, key=lambda f: f.path) if Path(f.path).match(pattern)]
+
+
+class Recipe(_Record):
+    """Everything that decides a result's bytes."""
+
+    stage: str
+    version: int
+    params: dict[str, Any]
+    inputs: dict[str, InputRecord] = Field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits; two recipes with the same fingerprint make the same bytes."""
+        digests = {name: reference.digest for name, reference in self.inputs.items()}
+        return digest_value([self.stage, self.version, self.params, digests])[:32]
+
+
+def recipe_of(stage: str, version: int, params: Params, inputs: dict[str, Manifest]) -> Recipe:
+    """The recipe of a stage for given parameters and input results."""
+    references = {name: manifest.reference() for name, manifest in inputs.items()}
+    return Recipe(stage=stage, version=version, params=params.model_dump(mode="json"), inputs=references)
+
+
+def digest_files(files: tuple[FileRecord, ...]) -> str:
+    """Digest of a result's bytes from its file records, volatile ones left out; 32 hex digits."""
+    return digest_entries((f.path, f.size_bytes, f.sha256) for f in files if not f.volatile)[:32]

@@ -1,0 +1,84 @@
+"""Run records: which results a run made or reused, kept beside the store for runs, explain and gc."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from params.errors import StoreError
+from tasks.artifacts.digest import write_atomic
+from tasks.artifacts.manifest import Manifest
+
+RUNS_FOLDER = "runs"
+
+
+class StageRecord(BaseModel):
+    """One stage of a run."""
+
+    model_config = ConfigDict(frozen=True)
+    fingerprint: str
+    digest: str
+    reused: bool
+    wall_s: float
+
+
+class RunRecord(BaseModel):
+    """A run: its recipe, how it went, and the results it stands on."""
+
+    model_config = ConfigDict(frozen=True)
+    run_id: str
+    preset: str
+    overrides: dict[str, Any] = {}
+    started_at: str
+    ended_at: str | None = None
+    status: Literal["running", "completed", "failed", "cancelled"] = "running"
+    stages: dict[str, StageRecord] = {}
+    mlflow_run_id: str | None = None
+    flow_run_id: str | None = None
+    """Of Prefect."""
+    model_version: str | None = None
+    """As models:/name/version, once registered."""
+
+    @classmethod
+    def begin(cls, preset: str, overrides: dict[str, Any]) -> "RunRecord":
+        """A new record with an id that sorts by time."""
+        now = datetime.now(UTC)
+        run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        return cls(run_id=run_id, preset=preset, overrides=overrides, started_at=now.isoformat(timespec="seconds"))
+
+    def with_stage(self, manifest: Manifest, *, reused: bool, wall_s: float) -> "RunRecord":
+        """The record with one more stage."""
+        done = StageRecord(fingerprint=manifest.fingerprint, digest=manifest.digest, reused=reused, wall_s=wall_s)
+        return self.model_copy(update={"stages": {**self.stages, manifest.stage: done}})
+
+    def ended(self, status: Literal["completed", "failed", "cancelled"]) -> "RunRecord":
+        """The record with its end."""
+        return self.model_copy(update={"status": status, "ended_at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def save(self, store_root: Path) -> None:
+        """Write the record durably."""
+        folder = store_root / RUNS_FOLDER
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / f"{self.run_id}.json", self.model_dump_json(indent=1))
+        except PermissionError:
+            raise StoreError(
+                f"{folder}: no permission to write; choose another folder with --home or GRISTMILL_HOME"
+            ) from None
+
+
+def run_records(store_root: Path) -> Iterator[RunRecord]:
+    """All run records, oldest first."""
+    for path in sorted((store_root / RUNS_FOLDER).glob("*.json")):
+        try:
+            yield RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise StoreError(f"{path}: not a run record ({error}); remove the file") from None
+
+
+def remove_record(store_root: Path, run_id: str) -> None:
+    """Forget a run; gc may then remove results that no other run stands on."""
+    (store_root / RUNS_FOLDER / f"{run_id}.json").unlink(missing_ok=True)

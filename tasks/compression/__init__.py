@@ -1,0 +1,1 @@
+"""Smaller graphs by weight-only quantization, and what they lose by it."""

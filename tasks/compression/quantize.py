@@ -1,0 +1,134 @@
+"""Weight-only quantization of a float32 graph: matrix products and token embeddings, block by block."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from tasks.compression.normalize import normalize_graph
+
+log = logging.getLogger(__name__)
+
+BITS = {"int8": 8, "int4": 4}
+ACCURACY_LEVEL = 4
+"""Products are computed on activations rounded to int8, block by block.
+
+The 8-bit kernels of onnxruntime's CPU provider exist at this level only: at the others a product falls back to
+unpacking the weights, twenty times slower. For 4 bits it doubles the speed, and what it adds to the loss of the
+4-bit weights could not be told from noise. What it costs is measured for every model in quality.json.
+"""
+_INLINE_BYTES = 1024
+Array = npt.NDArray[Any]
+
+
+def quantize_graph(source: Path, out: Path, *, bits: int, block_size: int, vocab_size: int) -> None:
+    """Write the graph of `source` to `out` with weights of `bits` bits and one scale and zero point per block.
+
+    Matrix products become MatMulNBits; token embeddings become GatherBlockQuantized and share the bytes of the output
+    layer when the two are tied. Biases, norms and positions stay float32.
+    """
+    quantizer = _quantizer_module()
+    model = onnx.load(source / "model.onnx")
+    normalize_graph(model)
+    config = quantizer.DefaultWeightOnlyQuantConfig(
+        block_size=block_size, is_symmetric=False, accuracy_level=ACCURACY_LEVEL, bits=bits
+    )
+    process = quantizer.MatMulNBitsQuantizer(model, algo_config=config)
+    process.process()
+    model = process.model.model
+    pack = quantizer.DefaultWeightOnlyQuantizer(config).qbits_block_quant
+    _quantize_embeddings(model, pack, bits=bits, block_size=block_size, vocab_size=vocab_size)
+    out.mkdir(parents=True, exist_ok=True)
+    onnx.save(
+        model,
+        out / "model.onnx",
+        save_as_external_data=True,
+        location="model.onnx.data",
+        size_threshold=_INLINE_BYTES,
+    )
+
+
+def _quantizer_module() -> Any:
+    """The quantizer of onnxruntime, whose import sets up the root logger: that is undone."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    from onnxruntime.quantization import matmul_nbits_quantizer
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger(matmul_nbits_quantizer.__name__).setLevel(logging.WARNING)
+    return matmul_nbits_quantizer
+
+
+def _quantize_embeddings(model: ModelProto, pack: Any, *, bits: int, block_size: int, vocab_size: int) -> None:
+    """Replace lookups in a (vocabulary, width) table, in place.
+
+    A width that is no multiple of the block would need padded rows; then the table stays float32, which is said.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        table = tensors.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None or len(table.dims) != 2 or table.dims[0] != vocab_size:
+            nodes.append(node)
+        elif table.dims[1] % block_size:
+            log.info("token embeddings stay float32: width %d is no multiple of %d", table.dims[1], block_size)
+            nodes.append(node)
+        else:
+            packed = pack(np.ascontiguousarray(numpy_helper.to_array(table).T))
+            names = _tied_names(model, packed) or _add_packed(model, packed, table.name)
+            nodes.extend(_lookup(model, node, names, list(table.dims), bits=bits, block_size=block_size))
+            if _num_uses(model, table.name) == 1:
+                model.graph.initializer.remove(table)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _tied_names(model: ModelProto, packed: tuple[Array, Array, Array]) -> list[str] | None:
+    """Names of weights, scales and zero points of a matrix product that has exactly these."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "MatMulNBits":
+            names = list(node.input[1:4])
+            there = [numpy_helper.to_array(tensors[name]) for name in names]
+            if all(np.array_equal(a, b) for a, b in zip(there, packed, strict=True)):
+                return names
+    return None
+
+
+def _add_packed(model: ModelProto, packed: tuple[Array, Array, Array], name: str) -> list[str]:
+    names = [f"{name}/packed", f"{name}/scales", f"{name}/zero_points"]
+    for array, tensor_name in zip(packed, names, strict=True):
+        model.graph.initializer.append(numpy_helper.from_array(array, tensor_name))
+    return names
+
+
+def _lookup(
+    model: ModelProto, gather: NodeProto, names: list[str], shape: list[int], *, bits: int, block_size: int
+) -> list[NodeProto]:
+    """Reshape (vocabulary, blocks, bytes) to (vocabulary, bytes) and look up in that."""
+    weights, scales, zero_points = names
+    rows, flat = f"{gather.name}/shape", f"{gather.name}/table"
+    flat_shape = np.array([shape[0], shape[1] * bits // 8], np.int64)
+    model.graph.initializer.append(numpy_helper.from_array(flat_shape, rows))
+    reshape = helper.make_node("Reshape", [weights, rows], [flat], name=f"{gather.name}/Reshape")
+    lookup = helper.make_node(
+        "GatherBlockQuantized",
+        [flat, gather.input[1], scales, zero_points],
+        list(gather.output),
+        name=f"{gather.name}/GatherBlockQuantized",
+        domain="com.microsoft",
+        bits=bits,
+        block_size=block_size,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    return [reshape, lookup]
+
+
+def _num_uses(model: ModelProto, name: str) -> int:
+    return sum(list(node.input).count(name) for node in model.graph.node)

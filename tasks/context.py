@@ -1,0 +1,125 @@
+"""A run: the store it writes to, the machine it may use, and what it has made so far."""
+
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from params.pipeline import PipelineParams
+from params.run import RunParams
+from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
+from tasks.tracking import Tracker
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+_MAX_TASKS = 256
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What `explain` says of one stage."""
+
+    stage: str
+    fingerprint: str | None
+    would_run: bool
+    reasons: tuple[str, ...]
+
+
+class Run:
+    """One pipeline run. With `plan` set nothing is made: stages only say whether they would run, and why."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RunParams,
+        record: RunRecord,
+        *,
+        roots: dict[str, Path] | None = None,
+        tracker: Tracker | None = None,
+        plan: list[Planned] | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.record = record
+        self.roots = roots or {}
+        self.tracker = tracker
+        self.plan = plan
+        self.manifests: dict[str, Manifest] = {}
+
+    @property
+    def workers(self) -> int:
+        """Shards worked on at the same time."""
+        return self.settings.workers or num_cores()
+
+    def finish(self, manifest: Manifest, *, reused: bool, wall_s: float) -> None:
+        """Note a stage's result in the run record and in MLflow."""
+        self.manifests[manifest.stage] = manifest
+        self.update(self.record.with_stage(manifest, reused=reused, wall_s=wall_s))
+        if self.tracker is not None:
+            self.tracker.log_stage(manifest, reused=reused)
+
+    def update(self, record: RunRecord) -> None:
+        """Replace and save the run record."""
+        self.record = record
+        record.save(self.store.root)
+
+    def map(self, unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
+        """`unit` over items (shards, as a rule), results in item order.
+
+        Inside a flow, groups of items become Prefect tasks on the flow's task runner, at most 256 of them however
+        many items there are; elsewhere plain threads do the work.
+        """
+        if len(items) > 1 and _in_flow():
+            return _map_as_tasks(unit, items, name=name)
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(unit, items))
+
+
+def roots_of(params: PipelineParams) -> dict[str, Path]:
+    """Where each source lies on this machine."""
+    return {source.name: source_root(source.path) for source in params.survey.sources}
+
+
+def source_root(path: str) -> Path:
+    """The file or folder that a source's path stands for."""
+    if path == "python-environment":
+        return Path(sysconfig.get_path("purelib"))
+    return Path(path).expanduser().absolute()
+
+
+def num_cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_flow() -> bool:
+    if "prefect.context" not in sys.modules:
+        return False
+    from prefect.context import FlowRunContext
+
+    return FlowRunContext.get() is not None
+
+
+def _map_as_tasks(unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
+    from prefect import task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.utilities.annotations import quote
+
+    size = -(-len(items) // _MAX_TASKS)
+    groups = [items[start : start + size] for start in range(0, len(items), size)]
+
+    def work(group: Any) -> list[Made]:
+        return [unit(item) for item in group]
+
+    mapped = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(work)
+    futures = [mapped.submit(quote(group)) for group in groups]
+    return [made for future in futures for made in future.result()]

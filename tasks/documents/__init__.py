@@ -1,0 +1,1 @@
+"""Documents in Arrow IPC shards: their schema, reading and atomic writing."""

@@ -1,0 +1,39 @@
+"""Shards of documents: bounded batches in, one atomic file out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from tasks.artifacts.digest import commit
+
+_COMPRESSION = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+
+
+def shard_name(index: int) -> str:
+    """File name of the shard with this index; names sort as indexes do up to a million shards."""
+    return f"{index:06d}.arrow"
+
+
+@contextmanager
+def shard_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWriter]:
+    """Write record batches to a shard that appears, whole and durable, only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema, options=_COMPRESSION) as writer:
+        yield writer
+    commit(temporary, path)
+
+
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The record batches of a shard, one in memory at a time."""
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_file(source)
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a shard."""
+    return sum(int(batch.num_rows) for batch in read_batches(path))

@@ -1,0 +1,1 @@
+"""Measuring language models on held-out documents."""

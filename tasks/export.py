@@ -1,0 +1,72 @@
+"""Export the trained model as an ONNX graph, and prove that it does the same."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from params.errors import ExportError
+from params.export import ExportParams
+from tasks.artifacts.digest import write_atomic
+from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.context import Run
+from tasks.stage import stage
+
+if TYPE_CHECKING:
+    from tasks.graph.checks import Check
+
+_DIGITS = 6
+
+
+@stage(version=1)
+def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
+    """The float32 graph in fp32/, ready to run, checked against the trained model on held-out blocks.
+
+    Raises ExportError naming each check that failed, and by how much.
+    """
+    from tasks.graph.build import build_graph
+    from tasks.graph.checks import check_graph
+    from tasks.graph.held_out import held_out_blocks
+    from tasks.graph.reference import TrainedModel
+    from tasks.graph.served import graph_bytes, write_companions
+
+    source, served = model.folder / "model", out / "fp32"
+    build_graph(source, served, opset=params.opset, log_path=out / "logs" / "export.log")
+    write_companions(source, served)
+    checks = check_graph(
+        served,
+        TrainedModel(source),
+        [block[:-1] for block in held_out_blocks(shards, params.check_blocks)],
+        greedy_tokens=params.greedy_tokens,
+        max_logit_difference=params.max_logit_difference,
+    )
+    report = {"checks": [_as_dict(check) for check in checks]}
+    write_atomic(out / "checks.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    if failed := [check for check in checks if not check.passed]:
+        raise ExportError(_explain(failed, out))
+    return Metrics(
+        counts={"checks": len(checks), "bytes": graph_bytes(served)},
+        values={"max_logit_difference": max(check.value for check in checks if check.name == "logits")},
+    )
+
+
+def _as_dict(check: "Check") -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "value": float(f"{check.value:.{_DIGITS}g}"),
+        "limit": check.limit,
+        "passed": check.passed,
+        "detail": check.detail,
+    }
+
+
+def _explain(failed: "list[Check]", out: Path) -> str:
+    lines = [
+        f"  {check.name}: {check.value:g}, at most {check.limit:g} is allowed ({check.detail})" for check in failed
+    ]
+    return "\n".join(
+        [
+            "the exported graph does not agree with the trained model:",
+            *lines,
+            f"the draft is in {out}; raise export.max_logit_difference only if the differences are rounding",
+        ]
+    )

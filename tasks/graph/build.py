@@ -1,0 +1,70 @@
+"""A transformers model to an ONNX graph with flat key/value inputs, built in a child process.
+
+Both builders print, warn, and change global state (sys.path, torch's exporter registry); a process of their own
+keeps that out of the pipeline's.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from params.errors import ExportError
+
+GENAI_ARCHITECTURES = ("qwen3", "llama")
+"""Model types whose graphs the onnxruntime-genai builder makes; they run fastest (grouped-query attention)."""
+TORCH_ARCHITECTURES = ("gpt2",)
+"""Model types that go through torch's exporter."""
+
+
+def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) -> None:
+    """Write model.onnx and model.onnx.data in float32 to `out`; what the builder prints goes to `log_path`.
+
+    Inputs are input_ids, attention_mask, past_key_values.N.key and .value (and position_ids from torch's exporter),
+    outputs logits, present.N.key and .value. Raises ExportError with the end of the log.
+    """
+    scratch = out.with_name(out.name + ".building")
+    for folder in (scratch, out):
+        shutil.rmtree(folder, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", f"tasks.graph.{builder_of(model_folder)}", str(model_folder), str(scratch)]
+    with log_path.open("wb") as log:
+        ended = subprocess.run(
+            [*command, str(opset)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(), check=False
+        )
+    if ended.returncode or not (scratch / "model.onnx").exists():
+        last = "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+        raise ExportError(
+            f"the graph of {model_folder} could not be built (exit code {ended.returncode}):\n{last}\n"
+            f"the whole output is in {log_path}"
+        )
+    out.mkdir(parents=True)
+    for name in ("model.onnx", "model.onnx.data"):
+        (scratch / name).replace(out / name)
+    shutil.rmtree(scratch)
+
+
+def builder_of(model_folder: Path) -> str:
+    """The module that builds graphs of this model's architecture."""
+    model_type = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    if model_type in GENAI_ARCHITECTURES:
+        return "genai_builder"
+    if model_type in TORCH_ARCHITECTURES:
+        return "torch_builder"
+    known = ", ".join((*GENAI_ARCHITECTURES, *TORCH_ARCHITECTURES))
+    raise ExportError(f"{model_folder}: no way to export the architecture {model_type}; these are known: {known}")
+
+
+def _environment() -> dict[str, str]:
+    repository = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (repository, os.environ.get("PYTHONPATH", "")) if part)
+    steady = {
+        "PYTHONHASHSEED": "0",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    return {**os.environ, **steady, "PYTHONPATH": path}

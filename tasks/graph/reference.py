@@ -1,0 +1,56 @@
+"""The trained model in torch: what an exported graph must agree with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+Array = npt.NDArray[Any]
+
+
+class TrainedModel:
+    """A transformers folder in float32 on the CPU."""
+
+    def __init__(self, folder: Path) -> None:
+        silence: Any = transformers_logging
+        silence.disable_progress_bar()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        self.model = loaded.eval()
+
+    def logits(self, tokens: Sequence[int]) -> Array:
+        """Logits (time, vocabulary) of one sequence."""
+        with _steady():
+            made = self.model(input_ids=torch.tensor([list(tokens)]), use_cache=False)
+            return np.asarray(made.logits[0].numpy())
+
+    def greedy(self, prompt: Sequence[int], num_tokens: int) -> tuple[list[int], list[Array]]:
+        """The likeliest tokens, one after the other with the model's own cache, and the logits each came from."""
+        tokens, cache = torch.tensor([list(prompt)]), None
+        chosen: list[int] = []
+        scores: list[Array] = []
+        with _steady():
+            for _ in range(num_tokens):
+                made = self.model(input_ids=tokens, cache=cache, use_cache=True)
+                cache = made.cache
+                scores.append(np.asarray(made.logits[0, -1].numpy()))
+                chosen.append(int(scores[-1].argmax()))
+                tokens = torch.tensor([[chosen[-1]]])
+        return chosen, scores
+
+
+@contextmanager
+def _steady() -> Iterator[None]:
+    """One thread, so that sums run in one order and the same model gives the same bits on any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(threads)

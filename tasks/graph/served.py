@@ -1,0 +1,58 @@
+"""The files beside a graph that make its folder ready to run."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from params.errors import ExportError
+from tasks.artifacts.digest import write_atomic
+from tasks.graph.build import GENAI_ARCHITECTURES
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+SETTINGS = "generation.json"
+_SAMPLING = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 50, "top_p": 0.95}
+
+
+def write_companions(model_folder: Path, out: Path) -> None:
+    """Write the tokenizer and generation.json of a transformers folder beside the graph."""
+    for name in TOKENIZER_FILES:
+        if not (model_folder / name).exists():
+            raise ExportError(f"{model_folder}: {name} is missing; the model cannot be run without its tokenizer")
+        shutil.copyfile(model_folder / name, out / name)
+    config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    write_atomic(out / SETTINGS, json.dumps(generation_settings(config), indent=1) + "\n")
+
+
+def copy_companions(folder: Path, out: Path) -> None:
+    """Copy tokenizer and generation.json from one served folder to another."""
+    for name in (*TOKENIZER_FILES, SETTINGS):
+        shutil.copyfile(folder / name, out / name)
+
+
+def generation_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What running the graph takes, from a transformers config.json (gpt2 has names of its own)."""
+    heads = _first(config, "num_attention_heads", "n_head")
+    head_dim = _first(config, "head_dim") or _first(config, "hidden_size", "n_embd") // heads
+    return {
+        "architecture": config["model_type"],
+        "bos_token_id": config["bos_token_id"],
+        "eos_token_id": config["eos_token_id"],
+        "pad_token_id": config["pad_token_id"],
+        "context_length": _first(config, "max_position_embeddings", "n_positions"),
+        "vocab_size": config["vocab_size"],
+        "num_layers": _first(config, "num_hidden_layers", "n_layer"),
+        "num_kv_heads": _first(config, "num_key_value_heads") or heads,
+        "head_dim": head_dim,
+        "in_place_cache": config["model_type"] in GENAI_ARCHITECTURES,
+        "sampling": _SAMPLING,
+    }
+
+
+def _first(config: dict[str, Any], *names: str) -> Any:
+    return next((config[name] for name in names if config.get(name) is not None), None)
+
+
+def graph_bytes(folder: Path) -> int:
+    """Size of the graph with its weights."""
+    return sum(path.stat().st_size for path in folder.glob("model.onnx*"))

@@ -1,0 +1,116 @@
+"""Raw files to documents; what is none is quarantined with file, position and reason."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from params.errors import SourceError
+from params.ingest import IngestParams
+from tasks.artifacts.digest import write_atomic
+from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.context import Run
+from tasks.files.listing import locate
+from tasks.formats.reading import read_file
+from tasks.formats.records import MEGABYTE, ReadOptions
+from tasks.formats.shard_sink import ShardSink
+from tasks.stage import stage
+from tasks.survey import FILES_NAME, SOURCES_NAME
+
+_PROGRESS = "progress"  # a file per finished group while the stage works; gone before the result is sealed
+
+
+@dataclass(frozen=True)
+class _RawFile:
+    source: str
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Files that make one shard."""
+
+    index: int
+    files: tuple[_RawFile, ...]
+
+
+@stage(version=1)
+def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Metrics:
+    """Read every surveyed file into shards of documents and of rejected records."""
+    raw = [_RawFile(**json.loads(line)) for line in _lines(files.folder / FILES_NAME)]
+    options = _read_options(files.folder / SOURCES_NAME, params)
+    groups = list(_group(raw, int(params.shard_mb * MEGABYTE)))
+    unit = partial(_ingest_group, params=params, options=options, out=out, run=run)
+    counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())
+    shutil.rmtree(out / _PROGRESS)
+    _check_sources(list(options), counts)
+    return Metrics(counts=_totals(counts, len(raw)))
+
+
+def _ingest_group(
+    group: _Group, *, params: IngestParams, options: dict[str, ReadOptions], out: Path, run: Run
+) -> Counter[str]:
+    """Write the shards of a group; what it counted, by source."""
+    done = out / _PROGRESS / f"{group.index}.json"
+    if done.exists():
+        return Counter(json.loads(done.read_text()))
+    with ShardSink(out, group.index, int(params.shard_mb * MEGABYTE)) as sink:
+        for file in group.files:
+            path = locate(run.roots[file.source], file.path)
+            for record in read_file(path, file.sha256, options[file.source]):
+                sink.add(file.source, file.path, record)
+    done.parent.mkdir(exist_ok=True)
+    write_atomic(done, json.dumps(sink.counts))
+    return sink.counts
+
+
+def _group(files: list[_RawFile], shard_bytes: int) -> Iterator[_Group]:
+    """Neighbours together, up to `shard_bytes`; a larger file is a group of its own."""
+    index, size, members = 0, 0, list[_RawFile]()
+    for file in files:
+        if members and size + file.size_bytes > shard_bytes:
+            yield _Group(index, tuple(members))
+            index, size, members = index + 1, 0, []
+        members.append(file)
+        size += file.size_bytes
+    yield _Group(index, tuple(members))
+
+
+def _read_options(path: Path, params: IngestParams) -> dict[str, ReadOptions]:
+    sources = [json.loads(line) for line in _lines(path)]
+    max_bytes = int(params.max_document_mb * MEGABYTE)
+    return {
+        source["name"]: ReadOptions(text_field=source["text_field"], python=source["python"], max_bytes=max_bytes)
+        for source in sources
+    }
+
+
+def _check_sources(sources: list[str], counts: Counter[str]) -> None:
+    for source in sources:
+        if counts[f"{source}/docs_kept"]:
+            continue
+        prefix = f"{source}/rejected."
+        reasons = [f"{num} {key.removeprefix(prefix)}" for key, num in counts.items() if key.startswith(prefix)]
+        raise SourceError(
+            f"ingest: source {source!r} gave no document: all {counts[f'{source}/docs_in']} records were rejected "
+            f"({', '.join(reasons)}); look at text_field and include of this source in survey.sources"
+        )
+
+
+def _totals(counts: Counter[str], num_files: int) -> dict[str, int]:
+    totals: Counter[str] = Counter()
+    for key, count in counts.items():
+        totals[key.partition("/")[2]] += count
+    rejected = totals["docs_in"] - totals["docs_kept"]
+    first = {"files": num_files, "docs_in": totals["docs_in"], "docs_kept": totals["docs_kept"]}
+    reasons = {key: totals[key] for key in sorted(totals) if key.startswith("rejected.")}
+    return {**first, "docs_rejected": rejected, "bytes_kept": totals["bytes_kept"], **reasons}
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]  # splitlines would also cut at U+2028 in a file's name

@@ -1,0 +1,1 @@
+"""Language models: standard transformers classes from configuration."""

@@ -1,0 +1,125 @@
+"""Fetch a released model from MLflow's registry."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from params.errors import ReleaseError
+from tasks.registry.bundle import SUMS, read_sums, variant_files, variants_in, verify_files
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ADDRESS = re.compile(r"(?:models:/)?(?P<name>[^/@\s]+)(?:@(?P<alias>[^/@\s]+)|/(?P<version>\d+))?")
+_BUNDLE = "data/bundle"
+
+
+def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
+    """Bring a released bundle to `out`: all of it, or what running one ONNX variant takes.
+
+    `model` is models:/NAME@ALIAS, models:/NAME/VERSION, or either without models:/; a bare NAME is its champion. Every
+    file is checked against SHA256SUMS before `out` gets its name; a folder that is already right is left as it is.
+    Raises ReleaseError with what there is when the name, the alias or the variant is unknown.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    name, version = resolve(client, model)
+    uri = f"models:/{name}/{version}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        fetched = Path(scratch) / _BUNDLE
+        _fetch(uri, SUMS, Path(scratch))
+        sums = read_sums(fetched / SUMS)
+        wanted = _wanted(model, sums, variant)
+        if _is_there(out, fetched / SUMS, {file: sums[file] for file in wanted}):
+            return out
+        for part in _parts(wanted):
+            _fetch(uri, part, Path(scratch))
+        verify_files(fetched, {file: sums[file] for file in wanted})
+        _replace(fetched, out)
+    return out
+
+
+def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
+    """Name and version that an address stands for."""
+    from mlflow.exceptions import MlflowException
+
+    parsed = _ADDRESS.fullmatch(model)
+    if parsed is None:
+        raise ReleaseError(f"{model}: write it as models:/NAME@ALIAS, models:/NAME/VERSION, NAME@ALIAS or NAME")
+    name, alias, version = parsed["name"], parsed["alias"], parsed["version"]
+    try:
+        registered = client.get_registered_model(name)
+        if version is not None:
+            return name, str(client.get_model_version(name, version).version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise ReleaseError(f"{model}: the registry does not answer: {error.message}") from None
+        raise ReleaseError(f"{model}: {_what_exists(client, name)}") from None
+    aliases = registered.aliases
+    if (alias or "champion") not in aliases:
+        there = ", ".join(f"@{known} (version {aliases[known]})" for known in sorted(aliases)) or "none"
+        raise ReleaseError(f"{model}: {name} has no alias {alias or 'champion'}; its aliases: {there}")
+    return name, str(aliases[alias or "champion"])
+
+
+def _what_exists(client: "MlflowClient", name: str) -> str:
+    names = sorted(model.name for model in client.search_registered_models())
+    if name in names:
+        versions = sorted(int(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+        return f"no such version; {name} has {', '.join(map(str, versions)) or 'none'}"
+    return f"no model named {name}; the registry has {', '.join(names) or 'none'}"
+
+
+def _wanted(model: str, sums: dict[str, str], variant: str | None) -> list[str]:
+    if variant is None:
+        return list(sums)
+    there = variants_in(sums)
+    if variant not in there:
+        raise ReleaseError(f"{model}: no variant {variant}; it has {', '.join(there)}")
+    return variant_files(sums, variant)
+
+
+def _parts(files: list[str]) -> list[str]:
+    """Folders and files to fetch, as few as bring exactly these: onnx/int8, transformers, generate.py …"""
+    return sorted({"/".join(file.split("/")[:2]) if file.startswith("onnx/") else file.split("/")[0] for file in files})
+
+
+def _fetch(uri: str, part: str, into: Path) -> None:
+    """Download a file or folder of the bundle to the same place under `into`."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from tasks.register import quiet_mlflow
+
+    with quiet_mlflow():
+        try:
+            mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{_BUNDLE}/{part}", dst_path=str(into))
+        except (MlflowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ReleaseError(
+                f"{uri}: {part} cannot be fetched ({reason}); was this version registered by gristmill, and are its "
+                "artifacts still there?"
+            ) from None
+
+
+def _is_there(out: Path, new_sums: Path, wanted: dict[str, str]) -> bool:
+    if not (out / SUMS).is_file() or (out / SUMS).read_bytes() != new_sums.read_bytes():
+        return False
+    try:
+        verify_files(out, wanted)
+    except ReleaseError:
+        return False
+    return True
+
+
+def _replace(fetched: Path, out: Path) -> None:
+    """Give a fetched bundle its name; only a folder that was pulled before is replaced."""
+    if out.exists():
+        if any(out.iterdir()) and not (out / SUMS).is_file():
+            raise ReleaseError(f"{out} is there and is no pulled model; name another folder with --out")
+        shutil.rmtree(out)
+    fetched.replace(out)

@@ -1,0 +1,1 @@
+"""Released bundles: their files, card, lineage, gate and promotion."""

@@ -1,0 +1,1 @@
+"""Running an exported graph with numpy, onnxruntime and tokenizers alone."""

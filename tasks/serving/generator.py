@@ -1,0 +1,341 @@
+"""Generate text with an exported model: python generate.py "a prompt".
+
+This file is copied into every release as generate.py. It needs numpy, onnxruntime and tokenizers, nothing else.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+Array = npt.NDArray[Any]
+GRAPH = "model.onnx"
+SETTINGS = "generation.json"
+BUNDLE = "bundle.json"
+_ERRORS_ONLY = 3
+_BROKEN = "\ufffd"
+
+
+class PromptError(ValueError):
+    """A prompt or a setting that the model cannot take."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen."""
+
+    max_new_tokens: int = 64
+    temperature: float = 0.8
+    """Below 1 sharpens the distribution, above 1 flattens it."""
+    top_k: int = 50
+    """Only the k likeliest tokens; 0 for all."""
+    top_p: float = 0.95
+    """Only the likeliest tokens that together reach this probability."""
+    seed: int | None = None
+    """The same seed gives the same text; None draws anew each time."""
+    greedy: bool = False
+    """Always the likeliest token; the settings above but max_new_tokens are then without effect."""
+
+    def __post_init__(self) -> None:
+        """Raise PromptError for a value that cannot work."""
+        if self.max_new_tokens < 1:
+            raise PromptError(f"max_new_tokens is {self.max_new_tokens}; it must be 1 or more")
+        if not self.greedy and not self.temperature > 0:
+            raise PromptError(f"temperature is {self.temperature}; it must be above 0 (use greedy for no randomness)")
+        if self.top_k < 0:
+            raise PromptError(f"top_k is {self.top_k}; it must be 0 (off) or more")
+        if not 0 < self.top_p <= 1:
+            raise PromptError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """generation.json: what running the graph takes beside the graph."""
+
+    bos_token_id: int
+    eos_token_id: int
+    pad_token_id: int
+    context_length: int
+    vocab_size: int
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    in_place_cache: bool
+    """The graph may write new keys and values into the very buffers it reads the old ones from."""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """Defaults for Sampling."""
+
+    @classmethod
+    def load(cls, folder: Path) -> "Settings":
+        """Read a served folder's settings; unknown keys are left out."""
+        stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        return cls(**{key: value for key, value in stored.items() if key in {f.name for f in fields(cls)}})
+
+
+class OnnxModel:
+    """A served folder (model.onnx, tokenizer.json, generation.json) ready to run."""
+
+    def __init__(self, folder: str | Path, *, threads: int = 1) -> None:
+        """One thread is fastest for models of some ten million parameters."""
+        self.folder = Path(folder)
+        self.settings = Settings.load(self.folder)
+        self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True  # "<|endoftext|>" in a prompt is text, not a command
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = _ERRORS_ONLY
+        path = str(self.folder / GRAPH)
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.takes_positions = any(tensor.name == "position_ids" for tensor in self.session.get_inputs())
+
+    def sampling(self, **changes: Any) -> Sampling:
+        """The model's default sampling with changes."""
+        return replace(Sampling(**self.settings.sampling), **changes)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt, led by the begin token."""
+        return [self.settings.bos_token_id, *self.tokenizer.encode(text, add_special_tokens=False).ids]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def logits(self, prompts: Sequence[Sequence[int]]) -> Array:
+        """Logits (batch, longest, vocabulary) of token ids without a cache; shorter rows are padded on the right."""
+        width = max(map(len, prompts))
+        pad = self.settings.pad_token_id
+        tokens = np.array([[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts], np.int64)
+        mask = np.array([[1] * len(prompt) + [0] * (width - len(prompt)) for prompt in prompts], np.int64)
+        feeds = self.feeds(tokens, mask) | _empty_cache(self.settings, len(prompts))
+        return np.asarray(self.session.run(["logits"], feeds)[0])
+
+    def feeds(self, tokens: Array, mask: Array) -> dict[str, Array]:
+        """The graph's inputs for the newest tokens, the cache left out."""
+        feeds = {"input_ids": tokens, "attention_mask": mask}
+        if self.takes_positions:
+            total, new = mask.shape[1], tokens.shape[1]
+            positions = np.arange(total - new, total, dtype=np.int64)
+            feeds["position_ids"] = np.repeat(positions[None], len(tokens), axis=0)
+        return feeds
+
+    def generate(self, prompts: Sequence[str], *, num_continuations: int = 1, **sampling: Any) -> list[list[str]]:
+        """Continuations of each prompt; keywords are those of Sampling. Raises PromptError."""
+        if num_continuations < 1:
+            raise PromptError(f"num_continuations is {num_continuations}; it must be 1 or more")
+        rows = [self.encode(prompt) for prompt in prompts for _ in range(num_continuations)]
+        made = self.generate_tokens(rows, self.sampling(**sampling))
+        texts = ["".join(whole_characters(tokens, self.decode)) for tokens in made]
+        return [texts[start : start + num_continuations] for start in range(0, len(texts), num_continuations)]
+
+    def stream(self, prompt: str, **sampling: Any) -> Iterator[str]:
+        """The continuation of one prompt in pieces, each of whole characters."""
+        made = self._run([0], [self.encode(prompt)], self.sampling(**sampling), self.settings.eos_token_id)
+        return whole_characters((token for _, token in made), self.decode)
+
+    def generate_tokens(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, *, end_token: int | None = None
+    ) -> list[list[int]]:
+        """New token ids of each prompt, up to the end of text (left out), the budget or the end of the context.
+
+        Prompts of one length run as one batch. Every row has its own random numbers, so what it becomes does not
+        depend on how many others there are. `end_token` ends a text in place of the model's own (-1: nothing does).
+        """
+        made: list[list[int]] = [[] for _ in prompts]
+        end = self.settings.eos_token_id if end_token is None else end_token
+        for length in sorted({len(prompt) for prompt in prompts}):
+            rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
+            for row, token in self._run(rows, [prompts[row] for row in rows], sampling, end):
+                made[row].append(token)
+        return made
+
+    def _run(
+        self, rows: list[int], prompts: Sequence[Sequence[int]], sampling: Sampling, end_token: int
+    ) -> Iterator[tuple[int, int]]:
+        """Pairs of row and new token for prompts of one length."""
+        length = len(prompts[0])
+        self._check_room(length)
+        capacity = min(length + sampling.max_new_tokens, self.settings.context_length)
+        choosers = {row: _Chooser(sampling, row) for row in rows}
+        in_place = self.settings.in_place_cache
+        cache = _InPlaceCache(self, len(rows), capacity) if in_place else _GrowingCache(self, len(rows))
+        tokens = np.array(prompts, np.int64)
+        for total in range(length, capacity):
+            logits = cache.step(tokens, total)[:, : self.settings.vocab_size]
+            chosen = [choosers[row].choose(scores) for row, scores in zip(rows, logits, strict=True)]
+            going = [index for index, token in enumerate(chosen) if token != end_token]
+            yield from ((rows[index], chosen[index]) for index in going)
+            if not going:
+                return
+            if len(going) < len(rows):
+                rows = [rows[index] for index in going]
+                cache.keep(going)
+            tokens = np.array([[chosen[index]] for index in going], np.int64)
+
+    def _check_room(self, length: int) -> None:
+        if length >= self.settings.context_length:
+            raise PromptError(
+                f"the prompt has {length} tokens (the begin token counted), which leaves no room in the model's "
+                f"context of {self.settings.context_length}; shorten it"
+            )
+
+
+class _GrowingCache:
+    """Keys and values of a batch whose rows are equally long, made longer by each step."""
+
+    def __init__(self, model: OnnxModel, rows: int) -> None:
+        self.model = model
+        self.past = _empty_cache(model.settings, rows)
+        self.outputs = [output.name for output in model.session.get_outputs()]
+
+    def step(self, tokens: Array, total: int) -> Array:
+        """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them."""
+        feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64))
+        made = dict(zip(self.outputs, self.model.session.run(self.outputs, feeds | self.past), strict=True))
+        self.past = {name: made[_present(name)] for name in self.past}
+        return np.asarray(made["logits"][:, -1])
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with some of the rows."""
+        self.past = {name: array[rows] for name, array in self.past.items()}
+
+
+class _InPlaceCache:
+    """The same in buffers of full size, which the graph writes to: no copy from step to step."""
+
+    def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
+        self.model = model
+        self._bind(_empty_cache(model.settings, rows, capacity))
+
+    def step(self, tokens: Array, total: int) -> Array:
+        """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them."""
+        feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64))
+        for name, array in feeds.items():
+            self.binding.bind_cpu_input(name, array)
+        self.binding.bind_output("logits", "cpu")
+        self.model.session.run_with_iobinding(self.binding)
+        return np.asarray(self.binding.get_outputs()[-1].numpy()[:, -1])
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with some of the rows."""
+        self._bind({name: value.numpy()[rows] for name, value in self.buffers.items()})
+
+    def _bind(self, past: dict[str, Array]) -> None:
+        self.buffers = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in past.items()}
+        self.binding = self.model.session.io_binding()
+        for name, buffer in self.buffers.items():
+            self.binding.bind_ortvalue_input(name, buffer)
+            self.binding.bind_ortvalue_output(_present(name), buffer)
+
+
+class _Chooser:
+    """Draws the tokens of one row."""
+
+    def __init__(self, sampling: Sampling, row: int) -> None:
+        self.sampling = sampling
+        seed = None if sampling.seed is None else [sampling.seed, row]
+        self.random = np.random.default_rng(seed)
+
+    def choose(self, logits: Array) -> int:
+        """The next token from the logits (vocabulary)."""
+        if self.sampling.greedy:
+            return int(logits.argmax())
+        order = _likeliest(logits, self.sampling.top_k)
+        scores = logits[order].astype(np.float64) / self.sampling.temperature
+        weights = np.exp(scores - scores[0])
+        reached = np.cumsum(weights) / weights.sum()
+        kept = int(np.searchsorted(reached, self.sampling.top_p)) + 1
+        drawn = self.random.random() * weights[:kept].sum()
+        return int(order[min(int(np.searchsorted(np.cumsum(weights[:kept]), drawn, side="right")), kept - 1)])
+
+
+def whole_characters(tokens: Iterable[int], decode: Callable[[Sequence[int]], str]) -> Iterator[str]:
+    """The text of tokens as they come. A character whose last bytes are still to come waits for them.
+
+    Bytes that can be part of no character come out as U+FFFD, but for those at the very end.
+    """
+    held: list[int] = []
+    shown = 0
+    for token in tokens:
+        held.append(token)
+        text = decode(held)
+        is_whole = not text.endswith(_BROKEN)
+        if piece := text[shown : len(text) if is_whole else -1]:
+            yield piece
+        held, shown = ([], 0) if is_whole else (held, len(text) - 1)
+
+
+def served_folder(path: str | Path, variant: str | None = None) -> Path:
+    """The served folder of a bundle (its served variant unless another is named) or of a served folder itself.
+
+    Raises PromptError with what there is.
+    """
+    folder = Path(path)
+    if (folder / GRAPH).is_file() and variant is None:
+        return folder
+    there = sorted(graph.parent.name for graph in folder.glob(f"onnx/*/{GRAPH}"))
+    if (folder / BUNDLE).is_file() and there:
+        served = json.loads((folder / BUNDLE).read_text(encoding="utf-8"))["served"]
+        name = variant or (served if served in there else there[0])
+        if name in there:
+            return folder / "onnx" / name
+        raise PromptError(f"{folder}: no variant {name}; there is {', '.join(there)}")
+    raise PromptError(f"{folder}: neither a released bundle ({BUNDLE}, onnx/) nor a folder with {GRAPH}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of generate.py."""
+    parser = argparse.ArgumentParser(description="Continue a prompt with the model in this folder.")
+    parser.add_argument("prompt", nargs="+")
+    parser.add_argument("--model", default=Path(__file__).resolve().parent, help="bundle or served folder")
+    parser.add_argument("--variant", help="fp32, int8 … (default: the one that is served)")
+    parser.add_argument("--max-new-tokens", type=int)
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--top-k", type=int)
+    parser.add_argument("--top-p", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--greedy", action="store_true", default=None)
+    parser.add_argument("--threads", type=int, default=1)
+    given = vars(parser.parse_args(arguments))
+    prompts, path, variant, threads = (given.pop(name) for name in ("prompt", "model", "variant", "threads"))
+    sampling = {name: value for name, value in given.items() if value is not None}
+    try:
+        model = OnnxModel(served_folder(path, variant), threads=threads)
+        for prompt in prompts:
+            print(prompt, end="", flush=True)
+            for piece in model.stream(prompt, **sampling):
+                print(piece, end="", flush=True)
+            print()
+    except PromptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _likeliest(logits: Array, top_k: int) -> Array:
+    """Token ids by falling logit, the first k of them (0 for all)."""
+    if not 0 < top_k < len(logits):
+        return np.argsort(-logits, kind="stable")
+    few = np.sort(np.argpartition(-logits, top_k - 1)[:top_k])
+    return np.asarray(few[np.argsort(-logits[few], kind="stable")])
+
+
+def _empty_cache(settings: Settings, rows: int, size: int = 0) -> dict[str, Array]:
+    shape = (rows, settings.num_kv_heads, size, settings.head_dim)
+    names = [f"past_key_values.{layer}.{kind}" for layer in range(settings.num_layers) for kind in ("key", "value")]
+    return {name: np.zeros(shape, np.float32) for name in names}
+
+
+def _present(past: str) -> str:
+    return past.replace("past_key_values", "present")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

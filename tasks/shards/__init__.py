@@ -1,0 +1,1 @@
+"""Token shards: packed blocks in memory-mapped Arrow files."""

@@ -1,0 +1,165 @@
+"""The bridge from a stage's work to Prefect, the store and the run: `@stage` makes a sealed, reusable, tracked step."""
+
+import errno
+import inspect
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+from params.base import Params
+from params.errors import StoreError
+from tasks.artifacts.explain import reasons_to_run
+from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing, recipe_of
+from tasks.artifacts.memory import PeakMemory
+from tasks.context import Planned, Run
+
+if TYPE_CHECKING:
+    from prefect.states import State
+
+log = logging.getLogger(__name__)
+Identity = Callable[[Any, Run], Params]
+
+
+class Stage:
+    """A step of the pipeline: called with parameters and input results, it returns its own sealed result."""
+
+    def __init__(
+        self, work: Callable[..., Metrics], *, version: int, volatile: tuple[str, ...], identity: Identity | None
+    ) -> None:
+        self.work = work
+        self.name = work.__name__
+        self.version = version
+        self.volatile = volatile
+        self.identity = identity
+        self.__doc__ = work.__doc__
+        positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.input_names = [p.name for p in positional][1:]
+
+    def __call__(self, params: Params, *inputs: Manifest, run: Run) -> Manifest:
+        """The sealed result for these parameters and inputs, made now unless the store has it.
+
+        In a planning run nothing is made, and a result that is not stored comes back as pending.
+        """
+        if run.plan is not None:
+            return self._plan(params, inputs, run.plan, run)
+        from prefect import task
+        from prefect.cache_policies import NO_CACHE
+
+        as_task = task(name=self.name, task_run_name=self.name, cache_policy=NO_CACHE, persist_result=False)(self._run)
+        as_task(params, *inputs, run=run)
+        return run.manifests[self.name]
+
+    def recipe(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Recipe:
+        """What decides the bytes of the result."""
+        assert len(inputs) == len(self.input_names), f"{self.name} takes {self.input_names}"
+        identity = self.identity(params, run) if self.identity else params
+        return recipe_of(self.name, self.version, identity, dict(zip(self.input_names, inputs, strict=True)))
+
+    def _run(self, params: Params, *inputs: Manifest, run: Run) -> "State[Any]":
+        """The task's state, which says whether the result was reused; the result itself is in run.manifests."""
+        from prefect.states import Completed
+
+        started = time.monotonic()
+        with _disk_errors_explained(self.name, run):
+            manifest, reused = self._find_or_make(params, inputs, run)
+            while not run.store.hold(manifest):  # removed since by gc
+                manifest, reused = self._find_or_make(params, inputs, run)
+            wall_s = time.monotonic() - started
+            log.info("%s", summary(manifest, reused=reused, wall_s=wall_s))
+            run.finish(manifest, reused=reused, wall_s=wall_s)
+        return Completed(name="Reused" if reused else "Completed", message=manifest.fingerprint)
+
+    def _find_or_make(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> tuple[Manifest, bool]:
+        recipe = self.recipe(params, inputs, run)
+        if found := self._stored(recipe, run):
+            return found, True
+        with run.store.lock(recipe, on_wait=self._say_waiting):
+            if found := self._stored(recipe, run):
+                return found, True
+            if run.store.discard(recipe):
+                log.warning("%s: its stored result was damaged and is made anew", self.name)
+            return self._make(recipe, params, inputs, run), False
+
+    def _stored(self, recipe: Recipe, run: Run) -> Manifest | None:
+        found = run.store.find(self.name, recipe.fingerprint)
+        return found if found is not None and run.store.is_complete(found) else None
+
+    def _make(self, recipe: Recipe, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Manifest:
+        log.info("%s: starts", self.name, extra={"begins": self.name})
+        began, started_at, memory = time.monotonic(), datetime.now(UTC), PeakMemory()
+        draft = run.store.draft(recipe, made_by())
+        metrics = self.work(params, *inputs, out=draft, run=run)
+        work_s = time.monotonic() - began
+        timing = Timing(
+            started_at=started_at.isoformat(timespec="seconds"),
+            wall_s=round(work_s, 3),
+            work_s=round(work_s - metrics.values.get("idle_s", 0.0), 3),
+            peak_rss_mb=round(max(memory.read_mb(), metrics.values.get("peak_rss_mb", 0.0)), 1),
+        )
+        return run.store.seal(recipe, draft, metrics, timing=timing, made_by=made_by(), volatile=self.volatile)
+
+    def _plan(self, params: Params, inputs: tuple[Manifest, ...], plan: list[Planned], run: Run) -> Manifest:
+        if waiting := [manifest.stage for manifest in inputs if manifest.is_pending]:
+            reason = f"after {', '.join(waiting)}: reused if they make the same bytes as before"
+            plan.append(Planned(self.name, None, True, (reason,)))
+            return Manifest.pending(self.name)
+        recipe = self.recipe(params, inputs, run)
+        found = run.store.find(self.name, recipe.fingerprint)
+        reasons = () if found else reasons_to_run(recipe, run.store, run.record.preset)
+        plan.append(Planned(self.name, recipe.fingerprint, found is None, reasons))
+        return found or Manifest.pending(self.name)
+
+    def _say_waiting(self, holder: str) -> None:
+        log.info("%s: %s is making the same result; waiting for it", self.name, holder)
+
+
+def stage(
+    *, version: int, volatile: tuple[str, ...] = ("logs/*",), identity: Identity | None = None
+) -> Callable[[Callable[..., Metrics]], Stage]:
+    """Make `work(params, *inputs: Manifest, out: Path, run: Run) -> Metrics` a stage of the pipeline.
+
+    `version` is raised by hand when the code begins to make other bytes; `volatile` names files (glob patterns) that
+    depend on the machine's speed and are no part of the digest; `identity(params, run)` replaces the parameters in
+    the recipe where they do not say what decides the bytes (paths stand for the files found there).
+    """
+    return lambda work: Stage(work, version=version, volatile=volatile, identity=identity)
+
+
+def made_by() -> dict[str, str]:
+    """Versions and platform, for the manifest."""
+    return {
+        "gristmill": installed_version("gristmill"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+    }
+
+
+def summary(manifest: Manifest, *, reused: bool, wall_s: float) -> str:
+    """One line about a finished stage: what it counted, and how fast."""
+    counts = ", ".join(f"{value:,} {name}" for name, value in manifest.metrics.counts.items())
+    facts = ", ".join(f"{name} {value}" for name, value in manifest.metrics.facts.items())
+    end = f"reused {manifest.fingerprint[:8]}" if reused else f"{wall_s:.1f} s"
+    return f"{manifest.stage}: {'; '.join(part for part in (counts, facts, end) if part)}"
+
+
+@contextmanager
+def _disk_errors_explained(name: str, run: Run) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"{name}: no space left in {run.store.root}; free some (gristmill gc removes what no run refers to) "
+                "and start the same command again: finished stages are kept"
+            ) from None
+        if error.errno in (errno.EACCES, errno.EROFS):
+            raise StoreError(
+                f"{name}: no permission to write {error.filename or run.store.root}; "
+                "choose another folder with --home or GRISTMILL_HOME, or change its owner"
+            ) from None
+        raise

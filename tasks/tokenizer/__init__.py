@@ -1,0 +1,1 @@
+"""Byte-level tokenizers: training, files and special tokens."""

@@ -1,0 +1,132 @@
+"""The bridge to MLflow: one run of the pipeline is one MLflow run, with the same names every time."""
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from params.pipeline import PipelineParams
+from tasks.artifacts.explain import flatten
+from tasks.artifacts.manifest import Manifest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+CURVES = "logs/metrics.jsonl"
+"""A stage that leaves this file of {"step": int, "name": value, …} lines has its curves shown in MLflow."""
+_MAX_PARAM_CHARACTERS = 6000
+_MAX_BATCH = 1000
+_MAX_PARAMS_BATCH = 100
+
+
+class Tracker:
+    """Logs a pipeline run to MLflow: configuration, stage figures, curves and plots."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+        self._streamed: set[str] = set()
+
+    def log_config(self, params: PipelineParams) -> None:
+        """The whole configuration as an artifact, and flattened under `cfg.` (sources and machine left out)."""
+        from mlflow.entities import Param
+
+        tree = params.model_dump(mode="json")
+        self.log_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), "config.yaml")
+        flat = flatten({key: value for key, value in tree.items() if key not in ("run", "survey")}, "cfg.")
+        pairs = [Param(key, str(value)[:_MAX_PARAM_CHARACTERS]) for key, value in flat.items()]
+        for start in range(0, len(pairs), _MAX_PARAMS_BATCH):
+            self.client.log_batch(self.run_id, params=pairs[start : start + _MAX_PARAMS_BATCH])
+
+    def log_stage(self, manifest: Manifest, *, reused: bool) -> None:
+        """A stage's figures under its own prefix; a reused stage logs what its manifest says."""
+        from mlflow.entities import Metric, RunTag
+
+        name, now = manifest.stage, _now_ms()
+        figures = {**manifest.metrics.counts, **manifest.metrics.values, "seconds": manifest.timing.wall_s}
+        metrics = [Metric(f"{name}.{key}", float(value), now, 0) for key, value in figures.items()]
+        facts = {**manifest.metrics.facts, "digest": manifest.digest, "result": "reused" if reused else "made"}
+        tags = [RunTag(f"{name}.{key}", value) for key, value in facts.items()]
+        self.client.log_batch(self.run_id, metrics=metrics, tags=tags)
+        curves = manifest.folder / CURVES
+        if name not in self._streamed and curves.exists():
+            self.log_curve(name, [json.loads(line) for line in curves.read_text().splitlines()])
+        for plot in manifest.paths("logs/*.png"):
+            self.client.log_artifact(self.run_id, str(plot), "plots")
+
+    def log_curve(self, stage: str, points: Sequence[Mapping[str, Any]]) -> None:
+        """Points of a stage's curves, in batches; each point has a `step` and any finite numbers beside it."""
+        from mlflow.entities import Metric
+
+        self._streamed.add(stage)
+        now = _now_ms()
+        metrics = [
+            Metric(f"{stage}.{key}", float(value), int(point.get("time_ms", now)), int(point["step"]))
+            for point in points
+            for key, value in point.items()
+            if key not in ("step", "time_ms") and isinstance(value, int | float)
+        ]
+        for start in range(0, len(metrics), _MAX_BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + _MAX_BATCH])
+
+    def log_dataset(self, name: str, digest: str, context: str) -> None:
+        """Name the data a model saw, by our own digest of all its bytes."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"result": name})
+        dataset = Dataset(name=name, digest=digest[:32], source_type="gristmill", source=source)
+        tags = [InputTag("mlflow.data.context", context)]
+        self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
+
+    def log_text(self, text: str, name: str) -> None:
+        """A text as an artifact of the run."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(name).name
+            path.write_text(text, encoding="utf-8")
+            self.client.log_artifact(self.run_id, str(path), str(Path(name).parent) if "/" in name else None)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the run."""
+        for key, value in tags.items():
+            self.client.set_tag(self.run_id, key, value)
+
+    def end(self, status: str) -> None:
+        """End the run: FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def start_tracker(uri: str, *, experiment: str, run_name: str, artifact_root: Path) -> Tracker:
+    """Begin an MLflow run at a tracking URI, in an experiment made when it is missing."""
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    experiment_id = _experiment_id(client, experiment, artifact_root if uri.startswith("sqlite") else None)
+    run = client.create_run(experiment_id, run_name=run_name, tags={"gristmill.run_id": run_name})
+    return Tracker(client, run.info.run_id)
+
+
+def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    location = (artifact_root / name).as_uri() if artifact_root else None
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:  # another run made it meanwhile
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

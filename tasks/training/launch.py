@@ -1,0 +1,76 @@
+"""Starting the training process and following it from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tasks.training.curve import read_points
+from tasks.training.job import Job
+
+TORCHRUN_LOGS = "logs/torchrun"
+"""Folder that torchrun makes for itself; in the draft, so that a killed run leaves nothing elsewhere."""
+_POLL_S = 0.2
+_PATIENCE_S = 25.0
+"""Prefect kills a cancelled flow 30 s after it asked; training must have saved by then."""
+
+
+def run_training(job: Job, job_path: Path, *, on_points: Callable[[list[dict[str, Any]]], None], log_path: Path) -> int:
+    """Run torchrun until it ends; its exit code. New curve points are handed on every few seconds.
+
+    Any exception here (a cancel, Ctrl-C) asks training to save and leave, waits for that, and goes on.
+    """
+    curve, seen = job.out / "logs" / "metrics.jsonl", 0
+    with log_path.open("ab") as output:
+        process = subprocess.Popen(
+            command(job, job_path),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment(job),
+            start_new_session=True,
+        )
+        with _ended(process):
+            next_look = time.monotonic() + job.settings.log_every_s
+            while process.poll() is None:
+                time.sleep(_POLL_S)
+                if time.monotonic() >= next_look:
+                    next_look += job.settings.log_every_s
+                    points = list(read_points(curve))
+                    on_points(points[seen:])
+                    seen = len(points)
+            on_points(list(read_points(curve))[seen:])
+    return process.returncode
+
+
+def command(job: Job, job_path: Path) -> list[str]:
+    """The torchrun command of a job on this machine."""
+    ranks = job.settings.ranks
+    how = ["--standalone", f"--nproc-per-node={ranks}", "--max-restarts=0", f"--log-dir={job.out / TORCHRUN_LOGS}"]
+    return [sys.executable, "-m", "tasks.training.agent", *how, "-m", "tasks.training.worker", str(job_path)]
+
+
+def environment(job: Job) -> dict[str, str]:
+    """The environment of the training process: its thread count, and no chatter."""
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore", "TRANSFORMERS_VERBOSITY": "error"}
+    safe = {"PYTHONSAFEPATH": "1"}  # a random.py in the user's folder must not hide the standard module
+    return {**os.environ, **quiet, **safe, "OMP_NUM_THREADS": str(job.threads)}
+
+
+@contextmanager
+def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()

@@ -1,0 +1,114 @@
+"""The parts of a training run, built from its job."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from tasks.model.build import build_model
+from tasks.shards.blocks import Blocks, evenly
+from tasks.tokenizer.files import SpecialIds, special_ids
+from tasks.training.batch import Batch, make_batch, num_targets
+from tasks.training.job import Job
+from tasks.training.objective import Objective, can_compile, has_bf16, make_objective
+from tasks.training.optimizers import Optimizers, make_optimizers
+from tasks.training.order import DataOrder
+from tasks.training.stopping import StopRule, make_rules, step_budget
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop works with."""
+
+    job: Job
+    accelerator: Accelerator
+    ids: SpecialIds
+    model: "PreTrainedModel"
+    """The plain model; `wrapped` is what runs (the same, or DDP around it)."""
+    wrapped: torch.nn.Module
+    optimizers: Optimizers
+    objective: Objective
+    train: Blocks
+    validation: Blocks
+    order: DataOrder
+    rules: list[StopRule]
+    planned_steps: int | None
+    bf16: bool
+    compiled: bool
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Positions of a step, over all ranks."""
+        return self.job.params.batch_blocks * self.train.context
+
+    def batch(self, step: int) -> tuple[Batch, int]:
+        """This rank's share of a step's blocks, and the targets of the whole step."""
+        blocks = self.train[self.order.batch(step)]
+        mine = blocks[self.accelerator.process_index :: self.accelerator.num_processes]
+        return self._tensors(mine), num_targets(blocks, self.ids.padding)
+
+    def validation_batches(self, rows: int) -> list[tuple[Batch, int]]:
+        """The validation blocks, the same every time, filled up with padding to batches of equal shape."""
+        indices = evenly(len(self.validation), self.job.params.eval_blocks)
+        blocks = self.validation[indices]
+        missing = -len(blocks) % rows
+        blocks = np.concatenate([blocks, np.full((missing, blocks.shape[1]), self.ids.padding)])
+        parts = [blocks[start : start + rows] for start in range(0, len(blocks), rows)]
+        return [(self._tensors(part), num_targets(part, self.ids.padding)) for part in parts]
+
+    def _tensors(self, blocks: np.typing.NDArray[np.int64]) -> Batch:
+        device = self.accelerator.device
+        return make_batch(blocks, begin=self.ids.begin, padding=self.ids.padding, device=device)
+
+
+def set_up(job: Job) -> Parts:
+    """Build model, data and rules on this rank."""
+    params = job.params
+    use_cuda = torch.cuda.is_available() and job.settings.device != "cpu"
+    torch.set_num_threads(job.threads)
+    torch.set_float32_matmul_precision("high")
+    torch.use_deterministic_algorithms(True, warn_only=use_cuda)
+    accelerator = Accelerator(cpu=not use_cuda, mixed_precision="no")
+    ids = special_ids(job.tokenizer)
+    train = Blocks(sorted((job.shards / "train").glob("*.arrow")))
+    validation = Blocks(sorted((job.shards / "validation").glob("*.arrow")))
+    model = build_model(
+        params.model,
+        vocab_size=ids.vocab_size,
+        context=train.context,
+        begin=ids.begin,
+        padding=ids.padding,
+        seed=params.seed,
+    ).to(accelerator.device)
+    bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16(accelerator.device))
+    compiled = job.settings.compile and can_compile(accelerator.device)
+    tokens_per_step = params.batch_blocks * train.context
+    steps_per_epoch = len(train) / params.batch_blocks
+    budget = step_budget(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)
+    return Parts(
+        job=job,
+        accelerator=accelerator,
+        ids=ids,
+        model=model,
+        wrapped=accelerator.prepare(model),
+        optimizers=make_optimizers(params.optimizer, model, accelerator.device),
+        objective=make_objective(accelerator.device, bf16=bf16, compiled=compiled),
+        train=train,
+        validation=validation,
+        order=DataOrder(len(train), batch_blocks=params.batch_blocks, seed=params.seed),
+        rules=make_rules(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch),
+        planned_steps=budget.limit if budget else None,
+        bf16=bf16,
+        compiled=compiled,
+    )
+
+
+def world_size() -> int:
+    """Ranks of this training, as torchrun set them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,0 +1,114 @@
+"""Fixtures: runs without Prefect or MLflow, sealed inputs, and a small real corpus with its token shards."""
+
+import argparse
+import functools
+import json
+import logging
+import re
+import statistics
+import string
+import subprocess
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pytest
+
+from params.run import RunParams
+from params.shard import ShardParams
+from params.train_tokenizer import TrainTokenizerParams
+from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
+from tasks.context import Run
+from tasks.documents.schema import DOCUMENT
+from tasks.documents.shards import shard_writer
+
+MODULES = (argparse, functools, json, logging, re, statistics, string, subprocess, textwrap, threading)
+POEM = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
+
+
+def make_run(root: Path) -> Run:
+    """A run of two workers on a store of its own."""
+    return Run(Store(root / "store"), RunParams(workers=2, threads=1), RunRecord.begin("test", {}))
+
+
+def seal_into(run: Run, stage: str, fill: Callable[[Path], object], metrics: Metrics | None = None) -> Manifest:
+    """Seal what `fill(folder)` writes as a result of a stage; Metrics that it returns are the result's."""
+    recipe = Recipe(stage=stage, version=1, params={})
+    with run.store.lock(recipe):
+        draft = run.store.draft(recipe, {})
+        made = fill(draft)
+        found = metrics or (made if isinstance(made, Metrics) else Metrics())
+        return run.store.seal(recipe, draft, found, timing=Timing(), made_by={}, volatile=("logs/*",))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run on an empty store."""
+    return make_run(tmp_path)
+
+
+@pytest.fixture
+def seal(run: Run) -> Callable[..., Manifest]:
+    """`seal(stage, fill, metrics=…)`: call fill(folder) to write files, seal them as a result of that stage."""
+    return functools.partial(seal_into, run)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose store holds the results that the tests of a module share; they only read them."""
+    return make_run(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def splits(world: Run) -> Manifest:
+    """Documents: two training shards and one each of validation and test."""
+    texts = [POEM, *(text for module in MODULES for text in docstrings(module))]
+
+    def fill(out: Path) -> None:
+        write_documents(out / "train" / "000000.arrow", texts[: len(texts) // 2])
+        write_documents(out / "train" / "000001.arrow", texts[len(texts) // 2 : -20])
+        write_documents(out / "validation" / "000000.arrow", texts[-20:-10])
+        write_documents(out / "test" / "000000.arrow", [POEM, *texts[-10:]])
+
+    return seal_into(world, "split", fill)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(splits: Manifest, world: Run) -> Manifest:
+    """A vocabulary of 512 entries."""
+    from tasks.train_tokenizer import train_tokenizer
+
+    params = TrainTokenizerParams(vocab_size=512)
+    return seal_into(world, "train_tokenizer", lambda out: train_tokenizer.work(params, splits, out=out, run=world))
+
+
+@pytest.fixture(scope="module")
+def shards(tokenizer: Manifest, splits: Manifest, world: Run) -> Manifest:
+    """Token shards of context 32."""
+    from tasks.shard import shard
+
+    params = ShardParams(context=32, blocks_per_shard=100)
+    return seal_into(world, "shard", lambda out: shard.work(params, tokenizer, splits, out=out, run=world))
+
+
+def docstrings(module: ModuleType) -> list[str]:
+    """Docstrings of a module of the standard library and of what it defines: real English prose."""
+    defined = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
+    owners = [module, *defined]
+    members = [member for owner in owners if isinstance(owner, type) for member in vars(owner).values()]
+    texts = [getattr(owner, "__doc__", None) for owner in [*owners, *members]]
+    return [textwrap.dedent(text) for text in texts if isinstance(text, str) and len(text) > 80]
+
+
+def write_documents(path: Path, texts: list[str]) -> None:
+    """A shard of documents with made-up provenance."""
+    ids = [f"{index:032x}" for index in range(len(texts))]
+    sources = ["poems" if text == POEM else "docs" for text in texts]
+    columns = [ids, sources, ["x"] * len(texts), [0] * len(texts), pa.array(texts, pa.large_string())]
+    with shard_writer(path, DOCUMENT) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=DOCUMENT))

@@ -1,0 +1,114 @@
+"""Real text, a real Prefect server and one finished run, shared by the session; commands run as a user runs them."""
+
+import os
+import pydoc_data.topics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HOLD_SERVER = """
+import sys
+from pathlib import Path
+from flows.home import open_home
+from flows.servers import PrefectServer
+print(PrefectServer(open_home(Path(sys.argv[1]))).ready().url, flush=True)
+sys.stdin.read()
+"""
+QUICK = {
+    "train.stop.max_steps": "12",
+    "train.eval_every_steps": "6",
+    "run.compile": "false",
+    "clean.words.min_alpha_words": "null",  # the topics are full of code
+}
+LIMIT_S = 300
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what points at servers or homes."""
+    ours = ("PYTEST_", "PYTHONWARNINGS", "PREFECT_", "MLFLOW_", "GRISTMILL_", "NUMBA_", "HF_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs gristmill in a folder, on a home."""
+
+    home: Path
+    cwd: Path
+    env: dict[str, str] = field(default_factory=clean_environment)
+
+    def tiny(self, text: Path, *more: str, command: str = "run") -> tuple[str, ...]:
+        """The arguments of the tiny preset on a folder of text, made quicker still."""
+        values = QUICK | {"survey.sources": f"[{{name: text, path: '{text}'}}]"}
+        settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        return (command, "tiny", *settings, *more)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A command under way."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            cwd=self.cwd,
+            env=self.env | {"GRISTMILL_HOME": str(self.home)} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command that has ended."""
+        with self.start(*arguments, **environment) as process:
+            try:
+                out, err = process.communicate(timeout=LIMIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The topics of Python's help(): some eighty documents of real English prose."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, text in pydoc_data.topics.topics.items():
+        (folder / f"{name.replace('/', '-')}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose path has a space and Chinese characters, with a Prefect server that stays for the session."""
+    root = tmp_path_factory.mktemp("我的 work") / "grist mill 家"
+    command = [sys.executable, "-c", HOLD_SERVER, str(root)]
+    environment = clean_environment()
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().startswith("http://127.0.0.1:")
+        yield root
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def shell(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Commands on the shared home."""
+    return Shell(home, tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture
+def lone_shell(tmp_path: Path) -> Shell:
+    """Commands on a home of their own, without a server."""
+    return Shell(tmp_path / "home", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(shell: Shell, corpus: Path) -> subprocess.CompletedProcess[str]:
+    """A whole tiny run, from text to a registered model."""
+    done = shell(*shell.tiny(corpus))
+    assert done.returncode == 0, done.stderr
+    return done

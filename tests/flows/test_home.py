@@ -1,0 +1,60 @@
+"""The home folder and the environment."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.home import environment, locate_home
+from params.errors import ParameterError
+
+
+def test_a_path_goes_before_the_environment_and_that_before_the_current_folder(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert locate_home(Path("given"), {"GRISTMILL_HOME": "set"}).root == tmp_path / "given"
+    assert locate_home(None, {"GRISTMILL_HOME": "set"}).root == tmp_path / "set"
+    assert locate_home(None, {}).root == tmp_path / ".gristmill"
+    assert locate_home(None, {"GRISTMILL_HOME": ""}).root == tmp_path / ".gristmill"
+
+
+def test_locating_a_home_makes_nothing(tmp_path: Path):
+    locate_home(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("character", ["?", "#"])
+def test_a_path_that_no_database_uri_can_hold_is_refused_with_the_remedy(tmp_path: Path, character: str):
+    with pytest.raises(ParameterError, match=r"cannot hold . or .; choose another folder with --home"):
+        locate_home(tmp_path / f"a{character}b")
+
+
+def test_mlflow_gets_the_path_as_it_is(tmp_path: Path):
+    home = locate_home(tmp_path / "我的 work")
+    assert home.mlflow_uri == f"sqlite:///{tmp_path}/我的 work/mlflow.db"
+
+
+def test_nobody_is_told_of_a_run(tmp_path: Path):
+    settings = environment(locate_home(tmp_path))
+    assert settings["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert settings["DO_NOT_TRACK"] == "true"
+    assert settings["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert settings["HF_HUB_OFFLINE"] == "1"
+
+
+def test_everything_written_stays_in_the_home(tmp_path: Path):
+    settings = environment(locate_home(tmp_path))
+    for name in ("PREFECT_HOME", "HF_HOME", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):
+        assert Path(settings[name]).is_relative_to(tmp_path)
+
+
+def test_what_the_user_has_set_is_left_alone(tmp_path: Path):
+    show = (
+        "import os, sys; from pathlib import Path; from flows.home import open_home; open_home(Path(sys.argv[1]))\n"
+        "print(os.environ['MLFLOW_TRACKING_URI'], os.environ['HF_HUB_OFFLINE'], os.environ['GRISTMILL_HOME'])"
+    )
+    command = [sys.executable, "-c", show, str(tmp_path / "home")]
+    env = {"PATH": "", "MLFLOW_TRACKING_URI": "http://team:5000", "HF_HUB_OFFLINE": "0"}
+    shown = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    assert shown == f"http://team:5000 0 {tmp_path}/home\n"
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["cache", "logs", "prefect", "store"]

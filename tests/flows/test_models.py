@@ -1,0 +1,56 @@
+"""generate and pull with the model of a finished run."""
+
+from pathlib import Path
+
+
+def test_a_prompt_is_continued_by_the_newest_champion(finished, shell):
+    said = shell("generate", "The function", "--max-tokens", "5", "--seed", "1")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("The function")
+    assert len(said.stdout) > len("The function\n")
+    assert said.stderr == ""
+
+
+def test_the_same_seed_gives_the_same_text_and_several_continuations_differ(finished, shell):
+    arguments = ("generate", "春天", "-n", "2", "--max-tokens", "12", "--seed", "7", "--top-k", "0")
+    first, second = shell(*arguments), shell(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    assert first.stdout.count("春天") >= 2
+
+
+def test_a_pulled_folder_is_a_model_to_generate_with(finished, shell, tmp_path: Path):
+    out = tmp_path / "model"
+    pulled = shell("pull", "models:/gristmill-tiny@champion", "--out", str(out))
+    assert pulled.returncode == 0, pulled.stderr
+    assert pulled.stdout == f"{out}\n"
+    for part in ("transformers", "onnx/int8/model.onnx", "onnx/fp32/model.onnx"):
+        assert (out / part).exists()
+    said = shell("generate", "The", "--model", str(out), "--variant", "fp32", "--greedy", "--max-tokens", "3")
+    assert said.returncode == 0, said.stderr
+
+
+def test_one_variant_can_be_pulled_alone(finished, shell, tmp_path: Path):
+    pulled = shell("pull", "gristmill-tiny", "--variant", "int8", "--out", str(tmp_path / "model"))
+    assert pulled.returncode == 0, pulled.stderr
+    assert [path.name for path in (tmp_path / "model" / "onnx").iterdir()] == ["int8"]
+
+
+def test_an_unknown_model_is_named_with_what_there_is(finished, shell):
+    said = shell("pull", "models:/nobody@champion")
+    assert said.returncode == 1
+    assert "no model named nobody; the registry has gristmill-tiny" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_setting_that_cannot_be_is_a_usage_error(finished, shell):
+    said = shell("generate", "The", "--temperature", "0")
+    assert said.returncode == 2
+    assert said.stderr == "gristmill: error: temperature is 0.0; it must be above 0 (use greedy for no randomness)\n"
+
+
+def test_without_any_released_model_the_remedy_is_named(lone_shell):
+    said = lone_shell("generate", "The")
+    assert said.returncode == 1
+    assert "no model was released in" in said.stderr
+    assert "run gristmill run" in said.stderr

@@ -1,0 +1,110 @@
+"""Presets, overrides and the errors that name line and remedy."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from params.errors import ParameterError
+from params.load import load_params, merge, parse_assignments, preset_names
+
+TREES = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+).filter(lambda tree: isinstance(tree, dict))
+SOURCES = "survey:\n  sources:\n    - {name: t, path: text}\n"
+
+
+def preset(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    return tmp_path / "mine.yaml"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_built_in_preset_is_valid_and_says_what_it_is(name: str):
+    params = load_params(name)
+    assert params.survey.sources
+    assert (Path(__file__).parents[2] / "params" / "presets" / f"{name}.yaml").read_text().startswith("# ")
+
+
+def test_an_override_goes_over_the_preset_and_leaves_its_neighbours():
+    params = load_params("tiny", {"train": {"stop": {"max_steps": 5}}, "shard.context": 32})
+    assert params.train.stop.max_steps == 5
+    assert params.train.model.layers == 2
+    assert params.shard.context == 32
+
+
+def test_a_preset_extends_another(tmp_path: Path):
+    params = load_params(preset(tmp_path, "extends: tiny\ntrain:\n  seed: 9\n"))
+    assert params.train.seed == 9
+    assert params.train.model.width == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SOURCES + "train:\n  sede: 1\n", "mine.yaml:5: unknown key train.sede; did you mean seed?"),
+        (SOURCES + "train:\n  seed: -1\n", "mine.yaml:5: train.seed is -1; it must be greater than or equal to 0"),
+        (SOURCES + "split: {validation: 0.5, test: 0.5}\n", "mine.yaml:4: split: validation and test together"),
+        (SOURCES + "train:\n  stop: {max_epochs: null}\n", "set at least one of max_steps"),
+        ("train: {}\n", "survey is required; set it in the preset or with --set survey=…"),
+        ("survey: [\n", "mine.yaml: not readable as YAML"),
+        ("- a\n", "a preset is a mapping of sections"),
+        ("extends: missing\n", "no preset named 'missing'"),
+    ],
+)
+def test_a_mistake_in_a_preset_is_named_with_its_line_and_the_remedy(tmp_path: Path, text: str, said: str):
+    with pytest.raises(ParameterError) as raised:
+        load_params(preset(tmp_path, text))
+    assert said in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path):
+    with pytest.raises(ParameterError) as raised:
+        load_params(preset(tmp_path, SOURCES + "train: {seed: -1}\nshard: {context: 1}\n"))
+    assert [line.split(" is ")[0].split(": ")[1] for line in str(raised.value).splitlines()] == [
+        "shard.context",
+        "train.seed",
+    ]
+
+
+def test_a_mistake_in_an_override_is_not_blamed_on_the_preset():
+    with pytest.raises(ParameterError, match=r"^override: train.seed is 'x';"):
+        load_params("tiny", {"train": {"seed": "x"}})
+
+
+def test_assignments_are_read_as_yaml():
+    assert parse_assignments(["a.b=1", "a.c=null", "d=[x, 2.5]", "e={f: true}", "g=", "h=a=b"]) == {
+        "a": {"b": 1, "c": None},
+        "d": ["x", 2.5],
+        "e": {"f": True},
+        "g": None,
+        "h": "a=b",
+    }
+
+
+@pytest.mark.parametrize("assignment", ["seed", "=1", "a=[1"])
+def test_an_assignment_that_cannot_be_read_is_quoted_back(assignment: str):
+    with pytest.raises(ParameterError) as raised:
+        parse_assignments([assignment])
+    assert f"--set {assignment}" in str(raised.value)
+
+
+@given(TREES)
+def test_merging_with_nothing_changes_nothing(tree):
+    assert merge(tree, {}) == tree == merge({}, tree)
+
+
+@given(TREES, TREES)
+def test_merging_the_same_changes_twice_is_merging_them_once(tree, changes):
+    assert merge(merge(tree, changes), changes) == merge(tree, changes)
+
+
+@given(TREES, TREES)
+def test_merging_does_not_touch_its_arguments(tree, changes):
+    before = repr((tree, changes))
+    merge(tree, changes)
+    assert repr((tree, changes)) == before

@@ -1,0 +1,289 @@
+"""A workshop for the tests of export, compress, release and register: small models, sealed as training leaves them."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from params.base import Params
+from params.compress import CompressParams
+from params.export import ExportParams
+from params.release import ReleaseParams
+from params.run import RunParams
+from tasks.artifacts.manifest import Manifest, Metrics, Timing, recipe_of
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
+from tasks.context import Run
+
+TEXTS = [
+    "The mill grinds the grain into flour, and the baker makes bread of it.",
+    "To install the package, run pip install gristmill.",
+    "床前明月光，疑是地上霜。举头望明月，低头思故乡。",
+    "The function returns a list of numbers.",
+] * 4
+CONTEXT = 64
+WIDTH = 64
+BEGIN, PADDING = "<|endoftext|>", "<|pad|>"
+
+
+class Named(Params):
+    """Stands for the parameters of an input that is made by hand."""
+
+    name: str
+
+
+class Workshop:
+    """Sealed inputs of the release stages, each made once a session."""
+
+    def __init__(self, root: Path) -> None:
+        self.run = Run(Store(root / "store"), RunParams(workers=2, threads=1), RunRecord.begin("test", {}))
+        self.graph = cache(self._graph)
+        self.model = cache(self._model)
+        self.variants = cache(self._variants)
+        self.shards = cache(self._shards)
+
+    def seal(
+        self,
+        stage: str,
+        name: str,
+        fill: Callable[[Path], object],
+        inputs: dict[str, Manifest] | None = None,
+        metrics: Metrics | None = None,
+    ) -> Manifest:
+        """Seal what fill(folder) leaves, once; a Metrics that it returns is the result's."""
+        recipe = recipe_of(stage, 1, Named(name=name), inputs or {})
+        if found := self.run.store.find(stage, recipe.fingerprint):
+            return found
+        with self.run.store.lock(recipe):
+            draft = self.run.store.draft(recipe, {})
+            made = fill(draft)
+            metrics = made if isinstance(made, Metrics) else metrics or Metrics()
+            return self.run.store.seal(recipe, draft, metrics, timing=Timing(), made_by={}, volatile=("logs/*",))
+
+    def release_inputs(
+        self, name: str, *, bits_per_byte: float, test_ids: tuple[str, ...] = ("a", "b")
+    ) -> list[Manifest]:
+        """Inputs of release for the qwen3 model, with an evaluation by hand."""
+        files = self.seal("survey", "files", _write_files)
+        documents = self.seal(
+            "ingest", "documents", _nothing, {"files": files}, _counts(10, 9, {"rejected.file.empty": 1})
+        )
+        cleaned = self.seal(
+            "clean", "cleaned", _nothing, {"documents": documents}, _counts(9, 7, {"rejected.words.min_words": 2})
+        )
+        unique = self.seal("dedup", "unique", _nothing, {"cleaned": cleaned}, _counts(7, 6, {"exact_duplicates": 1}))
+        evaluation = self.seal("evaluate", name, lambda folder: _write_evaluation(folder, bits_per_byte, test_ids))
+        made = (self.shards(), self.model("qwen3"), evaluation, self.graph("qwen3"), self.variants("qwen3"))
+        return [files, cleaned, unique, *made]
+
+    def release(self, name: str, params: ReleaseParams, inputs: list[Manifest]) -> Manifest:
+        """A sealed bundle."""
+        from tasks.release import release
+
+        return self.seal("release", name, lambda out: release.work(params, *inputs, out=out, run=self.run))
+
+    def _model(self, architecture: str) -> Manifest:
+        return self.seal("train", architecture, lambda folder: train_model(architecture, folder))
+
+    def _shards(self) -> Manifest:
+        tokenizer = load_tokenizer(self.model("qwen3").folder / "model")
+        return self.seal("shard", "shards", lambda folder: write_shards(folder, tokenizer))
+
+    def _graph(self, architecture: str) -> Manifest:
+        from tasks.export import export
+
+        params = ExportParams(check_blocks=2, greedy_tokens=16)
+        inputs = (self.model(architecture), self.shards())
+        return self.seal("export", architecture, lambda out: export.work(params, *inputs, out=out, run=self.run))
+
+    def _variants(self, architecture: str) -> Manifest:
+        from tasks.compress import compress
+
+        params = CompressParams(variants=("int8", "int4"), check_blocks=2, greedy_tokens=16, max_loss_increase=0.5)
+        inputs = (self.graph(architecture), self.shards())
+        return self.seal("compress", architecture, lambda out: compress.work(params, *inputs, out=out, run=self.run))
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The workshop of this session."""
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+class Candidates:
+    """`candidates(model, name, bits_per_byte)` releases the qwen3 model with these figures and registers it."""
+
+    def __init__(self, workshop: Workshop, tracked: Run) -> None:
+        self.workshop = workshop
+        self.tracked = tracked
+
+    def bundle(self, model: str, name: str, bits_per_byte: float, **changes) -> tuple[Manifest, Manifest]:
+        """A sealed release and the evaluation behind it."""
+        limit = changes.pop("max_bits_per_byte", None)
+        params = ReleaseParams(model_name=model, samples=(), max_loss_increase=0.5, max_bits_per_byte=limit)
+        inputs = self.workshop.release_inputs(f"{model}-{name}", bits_per_byte=bits_per_byte, **changes)
+        return self.workshop.release(f"{model}-{name}", params, inputs), inputs[5]
+
+    def __call__(self, model: str, name: str, bits_per_byte: float, **changes):
+        from tasks.register import _register
+
+        released, evaluation = self.bundle(model, name, bits_per_byte, **changes)
+        params = ReleaseParams(model_name=model, samples=(), max_loss_increase=0.5)
+        return _register(params, released, evaluation, run=self.tracked)
+
+
+@pytest.fixture(scope="session")
+def tracked(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The workshop's run with an MLflow of its own, on sqlite."""
+    from tasks.tracking import start_tracker
+
+    root = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    tracker = start_tracker(uri, experiment="e", run_name="r", artifact_root=root / "files")
+    return Run(workshop.run.store, workshop.run.settings, workshop.run.record, tracker=tracker)
+
+
+@pytest.fixture(scope="session")
+def candidate(workshop: Workshop, tracked: Run) -> Candidates:
+    """Releases and registers."""
+    return Candidates(workshop, tracked)
+
+
+def train_model(architecture: str, out: Path, *, width: int = WIDTH, tied: bool = True, steps: int = 120) -> Metrics:
+    """A transformers folder and stop.json; so many steps on a few sentences make its greedy choices clear."""
+    import torch
+    import transformers
+
+    folder = out / "model"
+    tokenizer = train_tokenizer(folder)
+    shared = {"vocab_size": tokenizer.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+    config = {
+        "qwen3": lambda: transformers.Qwen3Config(**shared, **_shape(width), tie_word_embeddings=tied),
+        "llama": lambda: transformers.LlamaConfig(**shared, **_shape(width), tie_word_embeddings=tied),
+        "gpt2": lambda: transformers.GPT2Config(
+            **shared, n_positions=CONTEXT, n_embd=width, n_layer=2, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
+        ),
+    }[architecture]()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    stream = torch.tensor(token_stream(tokenizer))
+    for _ in range(steps):
+        starts = torch.randint(0, len(stream) - CONTEXT, (8,))
+        batch = torch.stack([stream[start : start + CONTEXT] for start in starts])
+        logits = model(input_ids=batch).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    stop = {"reason": f"{steps} steps", "rule": "max_steps", "verdict": "budget", "steps": steps, "tokens": steps * 512}
+    (out / "stop.json").write_text(json.dumps(stop | {"parameters": parameters}))
+    return Metrics(facts={"verdict": "budget"})
+
+
+def train_tokenizer(folder: Path):
+    """A byte-level BPE tokenizer of a few hundred entries."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=[BEGIN, PADDING], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    folder.mkdir(parents=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BEGIN,
+        "eos_token": BEGIN,
+        "pad_token": PADDING,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return tokenizer
+
+
+def load_tokenizer(folder: Path):
+    """The tokenizer of a transformers folder."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def token_stream(tokenizer) -> list[int]:
+    """BOS d1 BOS d2 … BOS."""
+    return [token for text in TEXTS for token in (0, *tokenizer.encode(text).ids)] + [0]
+
+
+def write_shards(out: Path, tokenizer) -> Metrics:
+    """The test split as blocks of CONTEXT + 1 tokens, the last one filled up with padding."""
+    stream = np.array(token_stream(tokenizer), dtype=np.uint16)
+    padded = np.pad(stream, (0, -(len(stream) - 1) % CONTEXT), constant_values=1)
+    blocks = np.stack([padded[start : start + CONTEXT + 1] for start in range(0, len(padded) - 1, CONTEXT)])
+    column = pa.FixedSizeListArray.from_arrays(pa.array(blocks.reshape(-1)), CONTEXT + 1)
+    _write_table(out / "test" / "000000.arrow", pa.table({"input_ids": column}))
+    names = [f"{split}_{what}" for split in ("train", "validation", "test") for what in ("docs", "tokens")]
+    return Metrics(counts=dict.fromkeys(names, 6))
+
+
+def _shape(width: int) -> dict[str, int]:
+    return {
+        "hidden_size": width,
+        "intermediate_size": 3 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": width // 4,
+        "max_position_embeddings": CONTEXT,
+    }
+
+
+def _write_files(out: Path) -> None:
+    lines = [
+        {"source": "guides", "path": f"{name}.txt", "size_bytes": size, "sha256": "0" * 64}
+        for name, size in (("a", 100), ("b", 23))
+    ]
+    (out / "files.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    source = {"name": "guides", "python": "docstrings", "text_field": "text", "license": "CC-BY-4.0"}
+    (out / "sources.jsonl").write_text(json.dumps(source) + "\n")
+
+
+def _write_evaluation(out: Path, bits_per_byte: float, ids: tuple[str, ...]) -> None:
+    figures = {
+        "loss": 1.5,
+        "perplexity": 4.4817,
+        "bits_per_byte": bits_per_byte,
+        "bits_per_byte_low": bits_per_byte - 0.1,
+        "bits_per_byte_high": bits_per_byte + 0.1,
+        "docs": len(ids),
+        "targets": 40,
+        "num_bytes": 100,
+        "by_source": {},
+    }
+    (out / "evaluation.json").write_text(json.dumps({"validation": figures, "test": figures}))
+    _write_table(out / "documents" / "test.arrow", pa.table({"id": list(ids), "num_bytes": [50] * len(ids)}))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _counts(docs_in: int, docs_kept: int, reasons: dict[str, int]) -> Metrics:
+    return Metrics(counts={"docs_in": docs_in, "docs_kept": docs_kept, "docs_rejected": docs_in - docs_kept, **reasons})
+
+
+def _nothing(out: Path) -> None:
+    """Leave an empty result."""

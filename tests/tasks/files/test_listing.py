@@ -1,0 +1,82 @@
+"""Listing a folder: links, odd names, pipes; digests from hashlib."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from tasks.files.listing import UNREADABLE, hash_files, list_files, locate
+
+TEXT = ("**/*.txt",)
+
+
+def test_files_come_sorted_by_path(tmp_path: Path):
+    for name in ("b.txt", "a/z.txt", "a.txt", "skip.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    listing = list_files(tmp_path, TEXT, ())
+    assert listing.paths == ["a.txt", "a/z.txt", "b.txt"]
+    assert listing.suffixes == {".txt": 3, ".md": 1}
+
+
+def test_exclude_wins_over_include(tmp_path: Path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "a.txt").touch()
+    (tmp_path / "b.txt").touch()
+    assert list_files(tmp_path, TEXT, ("**/tests/**",)).paths == ["b.txt"]
+
+
+def test_links_out_of_the_root_are_not_followed_and_links_inside_are(tmp_path: Path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret.txt").write_text("outside")
+    (root / "inside.md").write_text("inside")
+    (root / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "in.txt").symlink_to(root / "inside.md")
+    (root / "up").symlink_to(tmp_path)
+    listing = list_files(root, TEXT, ())
+    assert listing.paths == ["in.txt"]
+    assert listing.num_links == 2
+
+
+def test_a_root_reached_through_a_link_is_listed(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.txt").touch()
+    (tmp_path / "real" / "b.txt").symlink_to("a.txt")
+    (tmp_path / "link").symlink_to("real")
+    assert list_files(tmp_path / "link", TEXT, ()).paths == ["a.txt", "b.txt"]
+
+
+def test_a_pipe_is_no_file(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert list_files(tmp_path, TEXT, ()).paths == []
+
+
+def test_a_root_that_is_a_file_is_itself_whatever_the_patterns(tmp_path: Path):
+    path = tmp_path / "corpus.data"
+    path.write_text("x")
+    assert list_files(path, TEXT, ()).paths == ["corpus.data"]
+    assert locate(path, "corpus.data") == path
+
+
+def test_a_name_in_gbk_is_listed_printably_and_found_again(tmp_path: Path):
+    name = "静.txt".encode("gbk")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("床前明月光")
+    (path,) = list_files(tmp_path, TEXT, ()).paths
+    assert path == "\\xbe\\xb2.txt"  # 静 is BE B2 in GBK
+    assert locate(tmp_path, path).read_text() == "床前明月光"
+
+
+def test_digests_are_those_of_hashlib_for_small_and_large_files(tmp_path: Path):
+    sizes = {"empty.txt": 0, "small.txt": 10, "edge.txt": 1 << 18, "large.txt": (1 << 18) + 1}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(os.urandom(size))
+    for file in hash_files(tmp_path, list(sizes), workers=2):
+        data = (tmp_path / file.path).read_bytes()
+        assert (file.size_bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_a_file_that_cannot_be_read_gets_no_digest(tmp_path: Path):
+    (tmp_path / "broken.txt").symlink_to("nowhere.txt")
+    assert list_files(tmp_path, TEXT, ()).paths == ["broken.txt"]
+    (file,) = hash_files(tmp_path, ["broken.txt"], workers=1)
+    assert file.sha256 == UNREADABLE

@@ -1,0 +1,152 @@
+"""Register against a real MLflow registry on sqlite."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tasks.context import Run
+from tasks.register import Registered, _find_logged_model, quiet_mlflow
+
+# MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+def aliases(run: Run, model: str) -> dict[str, int]:
+    return {alias: int(v) for alias, v in run.tracker.client.get_registered_model(model).aliases.items()}
+
+
+def test_the_first_becomes_champion_a_worse_one_stays_challenger_a_better_one_takes_over(candidate, tracked):
+    first = candidate("line", "first", 1.5)
+    assert (first.version, first.aliases) == (1, ("challenger", "champion"))
+    worse = candidate("line", "worse", 1.6)
+    assert (worse.version, worse.aliases) == (2, ("challenger",))
+    assert worse.decision.startswith("version 2 (1.6000 bits per byte) stays challenger: champion version 1 (1.5000)")
+    better = candidate("line", "better", 1.4)
+    assert (better.version, better.aliases) == (3, ("challenger", "champion"))
+    assert aliases(tracked, "line") == {"champion": 3, "challenger": 3, "previous": 1}
+
+
+def test_the_same_bundle_twice_is_one_version(candidate, tracked):
+    assert candidate("twice", "only", 1.5).version == 1
+    assert candidate("twice", "only", 1.5) == Registered(
+        "twice", 1, ("challenger", "champion"), "version 1 is the champion"
+    )
+    assert len(tracked.tracker.client.search_model_versions("name = 'twice'")) == 1
+
+
+def test_a_failed_gate_is_registered_without_any_alias(candidate, tracked):
+    made = candidate("gated", "bad", 1.5, max_bits_per_byte=1.0)
+    assert made.aliases == ()
+    assert made.decision.endswith("its gate failed: test bits per byte under the limit")
+    version = tracked.tracker.client.get_model_version("gated", "1")
+    assert version.tags["gristmill.gate"].startswith("failed: ")
+
+
+def test_figures_from_other_test_documents_do_not_make_a_champion(candidate, tracked):
+    candidate("other", "first", 1.5)
+    second = candidate("other", "second", 1.0, test_ids=("c", "d"))
+    assert second.aliases == ("challenger",)
+    assert aliases(tracked, "other") == {"champion": 1, "challenger": 2}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize(
+    "step", ["create_registered_model", "create_model_version", "set_registered_model_alias", "log_model_artifacts"]
+)
+@pytest.mark.parametrize("at", ["before", "after"])
+def test_killed_around_any_step_the_next_call_ends_as_if_nothing_had_happened(
+    candidate, tracked, monkeypatch, step, at
+):
+    from mlflow import MlflowClient
+
+    model = f"killed-{step}-{at}"
+    original = getattr(MlflowClient, step)
+
+    def dies(*arguments, **keywords):
+        if at == "after":
+            original(*arguments, **keywords)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, dies)
+        with pytest.raises(Killed):
+            candidate(model, "one", 1.5)
+    assert candidate(model, "one", 1.5).version == 1
+    assert aliases(tracked, model) == {"champion": 1, "challenger": 1}
+    assert len(tracked.tracker.client.search_model_versions(f"name = '{model}'")) == 1
+
+
+def test_killed_between_the_aliases_of_a_promotion_the_next_call_completes_it(candidate, tracked, monkeypatch):
+    from mlflow import MlflowClient
+
+    candidate("handover", "first", 1.5)
+    original = MlflowClient.set_registered_model_alias
+    for alias in ("challenger", "previous"):
+
+        def dies(self, name, given, version, alias=alias):
+            original(self, name, given, version)
+            if given == alias:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "set_registered_model_alias", dies)
+            with pytest.raises(Killed):
+                candidate("handover", "second", 1.4)
+    candidate("handover", "second", 1.4)
+    assert aliases(tracked, "handover") == {"champion": 2, "challenger": 2, "previous": 1}
+
+
+def test_a_model_logged_before_a_kill_is_used_again(candidate, tracked, monkeypatch):
+    from mlflow import MlflowClient
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", lambda *a, **k: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            candidate("again", "one", 1.5)
+    logged = _find_logged_model(tracked.tracker, candidate.bundle("again", "one", 1.5)[0].digest)
+    candidate("again", "one", 1.5)
+    assert tracked.tracker.client.get_model_version("again", "1").source == f"models:/{logged}"
+
+
+def test_the_registered_model_predicts_with_parameters(candidate, tracked):
+    import mlflow
+    import pandas
+
+    candidate("predicts", "one", 1.5)
+    with quiet_mlflow():
+        model = mlflow.pyfunc.load_model("models:/predicts@champion")
+    frame = pandas.DataFrame({"prompt": ["To install the", "The function"]})
+    expected = [" package, run pip install gristmill.", " returns a list of numbers."]
+    assert list(model.predict(frame, params={"greedy": True})) == expected
+    assert list(model.predict(frame, params={"greedy": True, "variant": "fp32"})) == expected
+    once = model.predict(frame, params={"seed": 3, "temperature": 3.0, "num_continuations": 2})
+    assert once == model.predict(frame, params={"seed": 3, "temperature": 3.0, "num_continuations": 2})
+    assert [len(texts) for texts in once] == [2, 2]
+    assert len(model.predict(frame, params={"greedy": True, "max_new_tokens": 1})[0]) < len(expected[0])
+
+
+def test_the_version_carries_what_promotion_looks_at_and_pinned_requirements(candidate, tracked, tmp_path):
+    import mlflow
+
+    candidate("tagged", "one", 1.5)
+    version = tracked.tracker.client.get_model_version("tagged", "1")
+    assert version.run_id == tracked.tracker.run_id
+    assert version.tags["gristmill.bits_per_byte"] == "1.5"
+    assert version.tags["gristmill.gate"] == "passed"
+    with quiet_mlflow():
+        path = mlflow.artifacts.download_artifacts("models:/tagged/1/requirements.txt", dst_path=str(tmp_path))
+    packages = {line.partition("==")[0] for line in Path(path).read_text().splitlines() if line}
+    assert (
+        {"numpy", "onnxruntime", "tokenizers"} <= packages <= {"numpy", "onnxruntime", "tokenizers", "mlflow", "pandas"}
+    )
+
+
+def test_nothing_of_mlflow_reaches_the_console(candidate, capfd, caplog):
+    caplog.set_level(logging.INFO)
+    candidate("silent", "one", 1.5)
+    assert capfd.readouterr().err == ""
+    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -1,0 +1,106 @@
+"""Release: what a bundle holds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from params.errors import ReleaseError
+from params.release import ReleaseParams
+from tasks.registry.bundle import SUMS, read_sums, verify_files
+from tasks.release import release
+
+PARAMS = ReleaseParams(model_name="mill", samples=("The mill", "To install the"), max_loss_increase=0.5)
+
+
+@pytest.fixture(scope="module")
+def released(workshop):
+    return workshop.release("mill", PARAMS, workshop.release_inputs("mill", bits_per_byte=1.25))
+
+
+def test_the_bundle_holds_everything_and_its_sums_are_right(released):
+    bundle = released.folder / "bundle"
+    sums = read_sums(bundle / SUMS)
+    there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    assert there == {*sums, SUMS}
+    assert {name.split("/")[0] for name in there} == {
+        "MODEL_CARD.md", "README.md", "SHA256SUMS", "bundle.json", "checks.json", "evaluation.json", "gate.json",
+        "generate.py", "lineage.json", "onnx", "quality.json", "samples.json", "stop.json", "transformers",
+    }  # fmt: skip
+    assert {name.split("/")[1] for name in there if name.startswith("onnx/")} == {"fp32", "int8", "int4"}
+    verify_files(bundle, sums)
+
+
+def test_the_gate_passes_and_the_facts_say_so(released):
+    facts = json.loads((released.folder / "bundle" / "bundle.json").read_text())
+    assert facts["gate_passed"]
+    assert (facts["served"], facts["bits_per_byte"], facts["variants"]) == ("int8", 1.25, "fp32, int4, int8")
+    assert released.metrics.facts["gate"] == "passed"
+
+
+def test_lineage_reaches_back_to_the_files_with_their_licence(released):
+    lineage = json.loads((released.folder / "bundle" / "lineage.json").read_text())
+    assert lineage["sources"] == [{"name": "guides", "license": "CC-BY-4.0", "files": 2, "bytes": 123}]
+    stages = [result["stage"] for result in lineage["results"]]
+    assert stages == ["survey", "ingest", "clean", "dedup", "shard", "train", "evaluate", "export", "compress"]
+    assert lineage["results"][2]["inputs"] == {"documents": lineage["results"][1]["digest"]}
+
+
+def test_the_card_tells_data_training_figures_and_samples(released):
+    card = (released.folder / "bundle" / "MODEL_CARD.md").read_text()
+    for line in (
+        "| guides | CC-BY-4.0 | 2 | 123 |",
+        "| ingest | 10 | 9 | 1 | 1 file.empty |",
+        "| clean | 9 | 7 | 2 | 2 words.min_words |",
+        "| dedup | 7 | 6 | 1 | 1 exact duplicates |",
+        "- ended by max_steps: 120 steps (verdict: budget)",
+        "| test | 2 | 1.2500 | 1.1500 to 1.3500 | 1.5000 | 4.48 |",
+        "- verdict is budget, asked for not broken: passed",
+        "**To install the**",
+    ):
+        assert line in card.splitlines(), card
+
+
+def test_the_bundle_runs_alone_with_its_own_generate(released, tmp_path):
+    command = [sys.executable, "-P", str(released.folder / "bundle" / "generate.py"), "To install the", "--greedy"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout == "To install the package, run pip install gristmill.\n"
+    assert done.stderr == ""
+
+
+def test_a_wrong_setting_of_generate_is_one_line(released):
+    command = [sys.executable, str(released.folder / "bundle" / "generate.py"), "x", "--variant", "int2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("no variant int2; there is fp32, int4, int8\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_transformers_loads_the_bundle(released):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = released.folder / "bundle" / "transformers"
+    assert AutoModelForCausalLM.from_pretrained(folder).config.model_type == "qwen3"
+    assert AutoTokenizer.from_pretrained(folder).decode([0]) == "<|endoftext|>"
+
+
+def test_a_second_release_gives_the_same_bytes(workshop, released, tmp_path):
+    inputs = workshop.release_inputs("mill", bits_per_byte=1.25)
+    release.work(PARAMS, *inputs, out=tmp_path, run=workshop.run)
+    for record in released.files:
+        assert (tmp_path / record.path).read_bytes() == (released.folder / record.path).read_bytes(), record.path
+
+
+def test_a_failed_gate_is_written_down_and_no_error(workshop, tmp_path):
+    params = ReleaseParams(model_name="mill", samples=(), max_bits_per_byte=1.0, max_loss_increase=0.5)
+    inputs = workshop.release_inputs("mill", bits_per_byte=1.25)
+    metrics = release.work(params, *inputs, out=tmp_path, run=workshop.run)
+    assert metrics.facts["gate"] == "failed: test bits per byte under the limit is 1.25, asked for 1.0: failed"
+    assert not json.loads((tmp_path / "bundle" / "bundle.json").read_text())["gate_passed"]
+
+
+def test_a_sample_longer_than_the_context_is_explained(workshop, tmp_path):
+    inputs = workshop.release_inputs("mill", bits_per_byte=1.25)
+    with pytest.raises(ReleaseError, match=r"release.samples: the prompt has \d+ tokens"):
+        release.work(ReleaseParams(samples=("x" * 200,)), *inputs, out=tmp_path, run=workshop.run)

@@ -1,0 +1,162 @@
+"""The training stage: stop rules, and the same bytes after SIGKILL."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from params.errors import TrainingError
+from params.run import RunParams
+from params.train import ModelParams, OptimizerParams, PatienceParams, StopParams, TrainParams
+from tasks.artifacts.digest import digest_file
+from tasks.context import Run
+from tasks.train import train
+
+MODEL = ModelParams(layers=2, width=32, heads=2)
+PARAMS = TrainParams(
+    model=MODEL,
+    batch_blocks=4,
+    eval_every_steps=10,
+    eval_blocks=4,
+    record_every_steps=3,
+    stop=StopParams(max_steps=40),
+)
+SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01)
+
+
+def with_settings(run: Run, settings: RunParams) -> Run:
+    return Run(run.store, settings, run.record)
+
+
+def digests(out: Path) -> dict[str, str]:
+    """Digests of everything that must not depend on interruptions."""
+    names = ["curve.jsonl", "stop.json", "model/model.safetensors", "checkpoints/step-000000040/optimizer.safetensors"]
+    return {name: digest_file(out / name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tokenizer, shards, world, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    metrics = train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(world, SETTINGS))
+    return out, metrics
+
+
+def children_of(pid: int) -> list[int]:
+    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in listing.stdout.split()]
+
+
+def kill_the_rank_at(out: Path, step: int) -> threading.Thread:
+    """Kill the training process, without a chance to clean up, once its curve has reached a step."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 120
+        curve = out / "logs" / "metrics.jsonl"
+        while time.monotonic() < deadline:
+            lines = curve.read_text().splitlines() if curve.exists() else []
+            if lines and json.loads(lines[-1])["step"] >= step:
+                agents = children_of(os.getpid())
+                for rank in [rank for agent in agents for rank in children_of(agent)]:
+                    os.kill(rank, signal.SIGKILL)
+                return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
+    undisturbed, tokenizer, shards, run, tmp_path
+):
+    reference, _ = undisturbed
+    out = tmp_path / "killed"
+    out.mkdir()
+    for step in (8, 23):
+        thread = kill_the_rank_at(out, step)
+        with pytest.raises(TrainingError, match="the same command goes on from its last checkpoint"):
+            train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
+        thread.join()
+        assert not (out / "stop.json").exists()
+    train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
+    assert digests(out) == digests(reference)
+
+
+def test_the_model_learns_and_loads_with_transformers(undisturbed):
+    from transformers import AutoModelForCausalLM
+
+    out, metrics = undisturbed
+    points = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    losses = [point["val_loss"] for point in points if "val_loss" in point]
+    assert losses[-1] < losses[0] < 6.3  # ln 512 = 6.24 is where a model that knows nothing starts
+    assert metrics.facts["verdict"] == "budget"
+    assert (metrics.counts["steps"], metrics.counts["tokens"]) == (40, 40 * 4 * 32)
+    model = AutoModelForCausalLM.from_pretrained(out / "model")
+    assert model.config.model_type == "qwen3"
+    assert (out / "logs" / "loss.png").stat().st_size > 5_000
+
+
+def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shards, run, tmp_path):
+    params = PARAMS.model_copy(update={"precision": "fp32", "stop": StopParams(max_steps=6), "eval_every_steps": 6})
+    losses = []
+    for name, micro, ranks in (("plain", None, 1), ("micro", 1, 1), ("ranks", None, 2)):
+        (tmp_path / name).mkdir()
+        settings = SETTINGS.model_copy(update={"ranks": ranks})
+        metrics = train.work(
+            params.model_copy(update={"micro_blocks": micro}),
+            tokenizer,
+            shards,
+            out=tmp_path / name,
+            run=with_settings(run, settings),
+        )
+        assert metrics.facts["ranks"] == str(ranks)
+        losses.append(metrics.values["final_val_loss"])
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=5e-4)
+
+
+def test_a_finished_draft_is_not_trained_further(undisturbed, tokenizer, shards, run):
+    out, metrics = undisturbed
+    before = digests(out)
+    (out / "stop.json").unlink()  # killed after the last checkpoint, before the report
+    again = train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
+    assert digests(out) == before
+    assert again.counts == metrics.counts
+
+
+def test_patience_anneals_then_ends_as_converged(tokenizer, shards, run, tmp_path):
+    stop = StopParams(patience=PatienceParams(evals=1, min_delta=9.0))  # nothing gains 9 nats: fires at the second
+    params = PARAMS.model_copy(update={"stop": stop})
+    metrics = train.work(params, tokenizer, shards, out=tmp_path, run=with_settings(run, SETTINGS))
+    assert (metrics.facts["stop_rule"], metrics.facts["verdict"]) == ("patience", "converged")
+    assert metrics.counts["steps"] == 20 + 9  # decay is 0.3 of the whole: 20 * 0.3 / 0.7 = 8.6
+
+
+def test_a_diverging_run_is_broken_and_leaves_no_model(tokenizer, shards, run, tmp_path):
+    params = PARAMS.model_copy(
+        update={"optimizer": OptimizerParams(name="adamw", lr=1e30, max_grad_norm=None), "precision": "fp32"}
+    )
+    with pytest.raises(TrainingError, match="training broke"):
+        train.work(params, tokenizer, shards, out=tmp_path, run=with_settings(run, SETTINGS))
+    assert not (tmp_path / "model").exists()
+
+
+def test_without_a_compiler_training_goes_on_and_says_so(tokenizer, shards, run, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    params = PARAMS.model_copy(update={"stop": StopParams(max_steps=2), "eval_every_steps": 2})
+    settings = SETTINGS.model_copy(update={"compile": True})
+    metrics = train.work(params, tokenizer, shards, out=tmp_path, run=with_settings(run, settings))
+    assert metrics.facts["compiled"] == "False"
+    assert "torch.compile does not work here" in caplog.text
+
+
+def test_the_training_process_imports_neither_prefect_nor_mlflow():
+    code = "import sys, tasks.training.worker, tasks.training.loop; print({'prefect', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
