@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     """Serve MLflow's UI on a home's data until standard input ends."""
     home = open_home(Path(arguments[0]))
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # halves the start; evaluations of agents only
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", arguments[1]]
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", arguments[1]]
     stores = ["--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]
     stores += ["--default-artifact-root", home.mlflow_artifacts.as_uri(), "--workers", "1"]
     server = subprocess.Popen(command + stores, stdin=subprocess.DEVNULL)

@@ -77,7 +77,7 @@ class PrefectServer:
     def _start(self) -> None:
         """Spawn the server in a session of its own: Ctrl-C must not reach it, other commands may use it."""
         log_path = self.home.logs / SERVER_LOG
-        arguments = [sys.executable, "-m", "flows.prefect_server", str(self.home.root)]
+        arguments = [sys.executable, "-P", "-m", "flows.prefect_server", str(self.home.root)]
         with log_path.open("ab") as output:
             self._log_start = output.tell()
             self._server_pid = os.posix_spawn(

@@ -1,7 +1,6 @@
 """What a run made, for the console, the Prefect UI and MLflow."""
 
 import json
-import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from flows.console import printable
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.context import Run
+from tasks.stage import headline, rate
 
 if TYPE_CHECKING:
     from flows.pipeline import Outcome
@@ -45,32 +45,9 @@ class StageRow:
 def stage_rows(record: RunRecord, manifests: dict[str, Manifest]) -> list[StageRow]:
     """The stages of a run in order, each with what it counted and how fast it was when it was made."""
     return [
-        StageRow(name, counted(manifests[name]), rate(manifests[name]), f"{done.wall_s:.1f}", _result(done.reused))
+        StageRow(name, headline(manifests[name]), rate(manifests[name]), f"{done.wall_s:.1f}", _result(done.reused))
         for name, done in record.stages.items()
     ]
-
-
-def counted(manifest: Manifest) -> str:
-    """What a stage took and left, in a few words."""
-    counts, values = manifest.metrics.counts, manifest.metrics.values
-    if "docs_in" in counts:
-        return f"{counts['docs_in']:,} -> {counts['docs_kept']:,} documents"
-    if "parameters" in counts:
-        return f"{counts['parameters'] / 1e6:.2f} M parameters, loss {values.get('final_val_loss', math.nan):.3f}"
-    if "test_bits_per_byte" in values:
-        return f"{values['test_bits_per_byte']:.3f} bits per byte on the test split"
-    if "train_tokens" in counts:
-        return f"{counts['train_tokens']:,} training tokens"
-    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in list(counts.items())[:2])
-
-
-def rate(manifest: Manifest) -> str:
-    """Documents or tokens per second of work."""
-    counts, seconds = manifest.metrics.counts, manifest.timing.work_s
-    for name, unit in (("docs_in", "documents/s"), ("train_tokens", "tokens/s"), ("tokens", "tokens/s")):
-        if counts.get(name) and seconds > 0:
-            return f"{counts[name] / seconds:,.0f} {unit}"
-    return ""
 
 
 def publish_stage_table(run: Run) -> None:
@@ -105,9 +82,9 @@ def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> No
 
 def _stage_table(outcome: "Outcome") -> Table:
     table = Table(title=f"Run {outcome.record.run_id}", title_justify="left", expand=False)
-    for name in ("Stage", "What it made"):
-        table.add_column(name, no_wrap=True)
-    for name in ("Rate when made", "Seconds"):
+    table.add_column("Stage", no_wrap=True)
+    table.add_column("What it made")
+    for name in ("When made", "Seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Result", no_wrap=True)
     for row in stage_rows(outcome.record, outcome.manifests):

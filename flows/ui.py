@@ -62,7 +62,7 @@ def _mlflow(home: Home, port: int | None) -> Iterator[str]:
     log_path = home.logs / _MLFLOW_LOG
     with log_path.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.mlflow_server", str(home.root), str(port)],
+            [sys.executable, "-P", "-m", "flows.mlflow_server", str(home.root), str(port)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -48,7 +48,13 @@ def _metrics(tally: "Tally") -> Metrics:
         "bytes_kept": tally.bytes_kept,
         **{f"rejected.{rule}": count for rule, count in _by_count(tally.rejected)},
     }
-    return Metrics(counts=counts)
+    worst = [f"{count:,} by {rule}" for rule, count in _by_count(tally.rejected)[:_SHOWN]]
+    return Metrics(
+        counts=counts,
+        headline=f"{tally.docs_in:,} -> {tally.docs_kept:,} documents, {tally.bytes_kept / 1e6:,.1f} MB"
+        + (f" (rejected {', '.join(worst)})" if worst else ""),
+        speed=(tally.bytes_in / 1e6, "MB"),
+    )
 
 
 def _nothing_left(tally: "Tally", params: CleanParams, out: Path) -> str:

@@ -90,4 +90,9 @@ def _metrics(
             values |= {f"{name}_loss_increase": found.loss_increase, f"{name}_kl": found.kl}
             values |= {f"{name}_top1_agreement": found.top1_agreement}
     facts = {"variants": ", ".join(kept)} | {f"{name}_rejected": reason for name, reason in rejected.items()}
-    return Metrics(counts={f"{name}_bytes": size for name, size in sizes.items()}, values=values, facts=facts)
+    return Metrics(
+        headline=", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in sizes.items()),
+        counts={f"{name}_bytes": size for name, size in sizes.items()},
+        values=values,
+        facts=facts,
+    )

@@ -82,4 +82,9 @@ def _metrics(descriptions: "Descriptions", verdicts: "Verdicts") -> Metrics:
         "clusters": verdicts.num_clusters,
         "bytes_kept": int(descriptions.sizes[kept, 0].sum()),
     }
-    return Metrics(counts=counts)
+    return Metrics(
+        counts=counts,
+        headline=f"{counts['docs_in']:,} -> {counts['docs_kept']:,} documents, {counts['bytes_kept'] / 1e6:,.1f} MB "
+        f"({num_exact:,} exact, {counts['near_duplicates']:,} near duplicates)",
+        speed=(int(descriptions.sizes[:, 0].sum()) / 1e6, "MB"),
+    )

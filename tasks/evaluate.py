@@ -44,7 +44,10 @@ def evaluate(params: EvaluateParams, model: Manifest, shards: Manifest, *, out: 
         write_losses(out / "documents" / f"{split}.arrow", losses)
         report[split] = _figures(losses, params)
     write_atomic(out / "evaluation.json", json.dumps(report, indent=1))
+    test = report["test"]
     return Metrics(
+        headline=f"test: {test['bits_per_byte']:.3f} bits per byte, perplexity {test['perplexity']:,.1f}",
+        speed=(sum(report[split]["targets"] for split in ("validation", "test")), "tokens"),
         counts={f"{split}_docs": report[split]["docs"] for split in ("validation", "test")},
         values={
             f"{split}_{name}": report[split][name]

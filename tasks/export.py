@@ -44,6 +44,7 @@ def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path
     if failed := [check for check in checks if not check.passed]:
         raise ExportError(_explain(failed, out))
     return Metrics(
+        headline=f"fp32 graph, {graph_bytes(served) / 1e6:,.1f} MB, {len(checks)} checks passed",
         counts={"checks": len(checks), "bytes": graph_bytes(served)},
         values={"max_logit_difference": max(check.value for check in checks if check.name == "logits")},
     )

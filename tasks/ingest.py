@@ -49,7 +49,13 @@ def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Met
     counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())
     shutil.rmtree(out / _PROGRESS)
     _check_sources(list(options), counts)
-    return Metrics(counts=_totals(counts, len(raw)))
+    totals = _totals(counts, len(raw))
+    return Metrics(
+        counts=totals,
+        headline=f"{totals['docs_in']:,} records -> {totals['docs_kept']:,} documents, "
+        f"{totals['bytes_kept'] / 1e6:,.1f} MB of text",
+        speed=(sum(file.size_bytes for file in raw) / 1e6, "MB"),
+    )
 
 
 def _ingest_group(

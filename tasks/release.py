@@ -142,8 +142,10 @@ def _variants(bundle: Path) -> list[str]:
 
 def _metrics(bundle: Path, facts: dict[str, Any], failed: list[str]) -> Metrics:
     paths = [path for path in bundle.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in paths)
     return Metrics(
-        counts={"bundle_files": len(paths), "bundle_bytes": sum(path.stat().st_size for path in paths)},
+        headline=f"{len(paths)} files, {size / 1e6:,.1f} MB; gate {'failed' if failed else 'passed'}",
+        counts={"bundle_files": len(paths), "bundle_bytes": size},
         values={"test_bits_per_byte": facts["bits_per_byte"]},
         facts={
             "served": facts["served"],

@@ -29,7 +29,12 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
     shutil.rmtree(out / _SCRATCH)
     num_bytes = sum(counts[f"{split}_bytes"] for split in SPLITS)
     num_tokens = sum(counts[f"{split}_tokens"] for split in SPLITS)
-    return Metrics(counts=counts, values={"bytes_per_token": num_bytes / max(num_tokens, 1)})
+    return Metrics(
+        counts=counts,
+        values={"bytes_per_token": num_bytes / max(num_tokens, 1)},
+        headline=f"{counts['train_tokens'] / 1e6:,.2f} M training tokens in {counts['train_blocks']:,} blocks",
+        speed=(num_bytes / 1e6, "MB"),
+    )
 
 
 def _shard_split(

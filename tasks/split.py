@@ -28,7 +28,11 @@ def split(params: SplitParams, unique: Manifest, *, out: Path, run: Run) -> Metr
     num_docs = counts.total()
     _check_sides(params, counts)
     sides = {f"{side}_docs": counts[side] for side in SPLITS}
-    return Metrics(counts={"docs_in": num_docs, "docs_kept": num_docs, "docs_rejected": 0, **sides})
+    return Metrics(
+        counts={"docs_in": num_docs, "docs_kept": num_docs, "docs_rejected": 0, **sides},
+        headline=", ".join(f"{counts[side]:,} {side}" for side in SPLITS),
+        speed=(num_docs, "documents"),
+    )
 
 
 def side_of(doc_id: str, params: SplitParams) -> str:

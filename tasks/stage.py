@@ -19,7 +19,7 @@ from tasks.artifacts.memory import PeakMemory
 from tasks.context import Planned, Run
 
 if TYPE_CHECKING:
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
 log = logging.getLogger(__name__)
 Identity = Callable[[Any, Run], Params]
@@ -141,10 +141,24 @@ def made_by() -> dict[str, str]:
 
 def summary(manifest: Manifest, *, reused: bool, wall_s: float) -> str:
     """One line about a finished stage: what it counted, and how fast."""
-    counts = ", ".join(f"{value:,} {name}" for name, value in manifest.metrics.counts.items())
-    facts = ", ".join(f"{name} {value}" for name, value in manifest.metrics.facts.items())
-    end = f"reused {manifest.fingerprint[:8]}" if reused else f"{wall_s:.1f} s"
-    return f"{manifest.stage}: {'; '.join(part for part in (counts, facts, end) if part)}"
+    said = headline(manifest)
+    end = f"reused {manifest.fingerprint[:8]}" if reused else f"{wall_s:.1f} s, {rate(manifest)}".rstrip(", ")
+    return f"{manifest.stage}: {'; '.join(part for part in (said, end) if part)}"
+
+
+def headline(manifest: Manifest) -> str:
+    """What a stage made: in its author's words, else its first counts."""
+    counts = list(manifest.metrics.counts.items())
+    return manifest.metrics.headline or ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts[:3])
+
+
+def rate(manifest: Manifest) -> str:
+    """How fast a stage worked when it made its result; nothing where the author named no unit."""
+    if manifest.metrics.speed is None or manifest.timing.work_s <= 0:
+        return ""
+    amount, unit = manifest.metrics.speed
+    per_second = amount / manifest.timing.work_s
+    return f"{per_second:,.0f} {unit}/s" if per_second >= 10 else f"{per_second:.1f} {unit}/s"
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def survey(params: SurveyParams, *, out: Path, run: Run) -> Metrics:
     for source, found in zip(params.sources, files, strict=True):
         counts[f"files.{source.name}"] = len(found)
         counts[f"bytes.{source.name}"] = sum(file.size_bytes for file in found)
-    return Metrics(counts=counts)
+    return Metrics(counts=counts, headline=f"{counts['files']:,} files, {counts['bytes'] / 1e6:,.1f} MB")
 
 
 def _files_of(source: SourceParams, run: Run) -> list[HashedFile]:

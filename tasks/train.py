@@ -123,6 +123,9 @@ def _finish(out: Path, report: dict[str, Any]) -> Metrics:
     clock = json.loads((out / "logs" / "clock.json").read_text())
     seconds = clock["elapsed_s"]
     return Metrics(
+        headline=f"{report['parameters'] / 1e6:.1f} M parameters, {report['tokens'] / 1e6:.2f} M tokens, "
+        f"validation loss {report['val_loss']:.3f}",
+        speed=(report["tokens"], "tokens"),
         counts={name: report[name] for name in ("steps", "tokens", "parameters")},
         values={
             "final_val_loss": report["val_loss"],

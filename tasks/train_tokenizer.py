@@ -31,7 +31,13 @@ def train_tokenizer(params: TrainTokenizerParams, splits: Manifest, *, out: Path
     )
     save_tokenizer(tokenizer, out)
     counts = {"vocab_size": tokenizer.get_vocab_size(), "sample_docs": sample.num_docs, "sample_bytes": sample.size}
-    return Metrics(counts=counts, values={"bytes_per_token": _bytes_per_token(Encoder(out), sample)})
+    bytes_per_token = _bytes_per_token(Encoder(out), sample)
+    return Metrics(
+        counts=counts,
+        values={"bytes_per_token": bytes_per_token},
+        headline=f"{counts['vocab_size']:,} entries, {bytes_per_token:.2f} bytes per token",
+        speed=(counts["sample_bytes"] / 1e6, "MB"),
+    )
 
 
 def _bytes_per_token(encoder: "Encoder", batches: Iterable[list[str]]) -> float:

@@ -43,6 +43,10 @@ class Metrics(_Record):
     """Measured figures such as loss; shown, compared in MLflow, never part of a digest."""
     facts: dict[str, str] = {}
     """Short texts such as stop_reason, verdict, device."""
+    headline: str = ""
+    """What was made, in a few words for people."""
+    speed: tuple[float, str] | None = None
+    """Amount and unit of the work, such as (21.2, "MB"): shown per second."""
 
 
 class Timing(_Record):

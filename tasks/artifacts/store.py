@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from params.errors import StoreError
 from tasks.artifacts.digest import commit, digest_file, sync, write_atomic
-from tasks.artifacts.lock import is_locked, lock_if_free, locked, lock_shared
+from tasks.artifacts.lock import is_locked, lock_if_free, lock_shared, locked
 from tasks.artifacts.manifest import (
     MANIFEST_NAME,
     FileRecord,

@@ -30,7 +30,7 @@ def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) ->
         shutil.rmtree(folder, ignore_errors=True)
     scratch.mkdir(parents=True)
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"tasks.graph.{builder_of(model_folder)}", str(model_folder), str(scratch)]
+    command = [sys.executable, "-P", "-m", f"tasks.graph.{builder_of(model_folder)}", str(model_folder), str(scratch)]
     with log_path.open("wb") as log:
         ended = subprocess.run(
             [*command, str(opset)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(), check=False

@@ -52,7 +52,7 @@ def command(job: Job, job_path: Path) -> list[str]:
     """The torchrun command of a job on this machine."""
     ranks = job.settings.ranks
     how = ["--standalone", f"--nproc-per-node={ranks}", "--max-restarts=0", f"--log-dir={job.out / TORCHRUN_LOGS}"]
-    return [sys.executable, "-m", "tasks.training.agent", *how, "-m", "tasks.training.worker", str(job_path)]
+    return [sys.executable, "-P", "-m", "tasks.training.agent", *how, "-m", "tasks.training.worker", str(job_path)]
 
 
 def environment(job: Job) -> dict[str, str]:

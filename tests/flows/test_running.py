@@ -21,6 +21,11 @@ def records(home: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((home / "store" / "runs").glob("*.json"))]
 
 
+def record_of(run: subprocess.CompletedProcess, home: Path) -> dict:
+    run_id = run.stdout.split("Run ")[1].split()[0]
+    return next(record for record in records(home) if record["run_id"] == run_id)
+
+
 def test_a_run_ends_with_a_report_of_stages_quality_version_and_samples(finished: subprocess.CompletedProcess):
     assert finished.returncode == 0
     for stage in STAGES:
@@ -52,7 +57,7 @@ def test_a_second_run_reuses_every_result_and_registers_nothing_new(finished, sh
 
 def test_mlflow_has_configuration_figures_curves_and_the_link_to_prefect(finished, home: Path):
     database = home / "mlflow.db"
-    first = records(home)[0]
+    first = record_of(finished, home)
     run_id = first["mlflow_run_id"]
     assert query(database, f"select status, name from runs where run_uuid = '{run_id}'") == [
         ("FINISHED", first["run_id"])
@@ -71,7 +76,7 @@ def test_mlflow_has_configuration_figures_curves_and_the_link_to_prefect(finishe
 
 
 def test_prefect_has_every_task_the_log_and_the_stage_table(finished, home: Path):
-    flow_run = records(home)[0]["flow_run_id"]
+    flow_run = record_of(finished, home)["flow_run_id"]
     database = home / "prefect" / "prefect.db"
     assert query(database, f"select state_name from flow_run where id = '{flow_run}'") == [("Completed",)]
     states = query(database, f"select name, state_name from task_run where flow_run_id = '{flow_run}'")

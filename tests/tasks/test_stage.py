@@ -12,7 +12,7 @@ import pytest
 from params.base import Params
 from params.errors import StoreError
 from params.run import RunParams
-from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.artifacts.manifest import Manifest, Metrics, Timing
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
@@ -171,7 +171,7 @@ def test_the_identity_stands_in_for_the_parameters(run: Run, calls: list[str]):
     assert calls == ["A"]
 
 
-def test_a_summary_names_counts_and_whether_the_result_was_reused():
+def test_a_summary_says_what_was_made_how_fast_and_whether_it_was_reused():
     manifest = Manifest(
         stage="clean",
         version=1,
@@ -180,10 +180,13 @@ def test_a_summary_names_counts_and_whether_the_result_was_reused():
         params={},
         inputs={},
         files=(),
-        metrics=Metrics(counts={"docs_in": 1234567}, facts={"device": "cpu"}),
+        metrics=Metrics(counts={"docs_in": 1234567}, speed=(84.0, "MB")),
+        timing=Timing(work_s=2.0),
     )
-    assert summary(manifest, reused=True, wall_s=0.1) == "clean: 1,234,567 docs_in; device cpu; reused 01234567"
-    assert summary(manifest, reused=False, wall_s=2.04) == "clean: 1,234,567 docs_in; device cpu; 2.0 s"
+    assert summary(manifest, reused=True, wall_s=0.1) == "clean: 1,234,567 docs in; reused 01234567"
+    assert summary(manifest, reused=False, wall_s=2.04) == "clean: 1,234,567 docs in; 2.0 s, 42 MB/s"
+    said = manifest.model_copy(update={"metrics": Metrics(counts={"docs_in": 3}, headline="three poems")})
+    assert summary(said, reused=False, wall_s=2.0) == "clean: three poems; 2.0 s"
 
 
 SLOW = """

@@ -31,9 +31,7 @@ def encoder(tmp_path_factory) -> Encoder:
 def test_the_fast_encoder_gives_the_ids_of_the_reference_on_any_text(encoder, texts):
     assert encoder._fast is not None
     ids, offsets = encoder.encode(texts)
-    assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == [
-        encoder.reference.encode(text).ids for text in texts
-    ]
+    assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == [encoder.reference.encode(text).ids for text in texts]
 
 
 def test_where_the_two_differ_the_reference_is_used_and_the_log_says_so(encoder, tmp_path, caplog):
