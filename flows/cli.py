@@ -84,6 +84,15 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
             metavar="KEY=VALUE",
             help="lay a value over the preset, for example train.stop.max_minutes=2; may be repeated",
         )
+        added.add_argument(
+            "--text",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="PATH",
+            help="read this file or folder instead of the preset's sources; may be repeated",
+        )
+        added.add_argument("--name", metavar="MODEL", help="name of the registered model (release.model_name)")
 
 
 def _add_store_commands(commands: Commands) -> None:

@@ -4,7 +4,7 @@ ABOUT = """\
 Raw text to a released language model: one pipeline of stages whose sealed results are kept and reused.
 
   gristmill run quickstart                    make a model from the text of this Python environment
-  gristmill run tiny --set survey.sources='[{name: mine, path: ~/texts}]'
+  gristmill run tiny --text ~/texts           make one from text of yours, in seconds
   gristmill explain quickstart --set clean.words.min_words=30
   gristmill generate "Once upon a time"
   gristmill ui                                look at runs, stages and models in the browser"""
@@ -14,7 +14,8 @@ Run the pipeline: raw text to a released model. Stages whose results are stored 
 an error or a change of parameters the same command does only what is left to do.
 
   gristmill run quickstart
-  gristmill run tiny --set 'survey.sources=[{name: mine, path: ~/texts}]'
+  gristmill run tiny --text ~/texts
+  gristmill run quickstart --text ~/texts --text ~/more.jsonl --name my-model
   gristmill run my-preset.yaml --set train.stop.max_minutes=30 --set train.seed=7 --home /data/gristmill"""
 PLAN = """\
 Say which stages would run and which results would be reused. Nothing is made, no server is started.

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import re
 import shlex
 from contextlib import nullcontext
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.console import make_console, progress
@@ -29,11 +32,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What --set and --home lay over the preset."""
+    """What --text, --name, --set and --home lay over the preset."""
     overrides = parse_assignments(arguments.set)
+    if arguments.text:
+        overrides = merge({"survey": {"sources": sources_of(arguments.text)}}, overrides)
+    if arguments.name is not None:
+        overrides = merge(overrides, {"release": {"model_name": arguments.name}})
     if arguments.home is not None:
         overrides = merge(overrides, {"run": {"home": str(arguments.home.expanduser().absolute())}})
     return overrides
+
+
+def sources_of(paths: list[Path]) -> list[dict[str, str]]:
+    """A source for each path, named after it, with a number where two names would be the same."""
+    sources: list[dict[str, str]] = []
+    for path in paths:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.expanduser().absolute().stem).strip("-._") or "text"
+        taken = {source["name"] for source in sources}
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        sources.append({"name": next(name for name in names if name not in taken), "path": str(path)})
+    return sources
 
 
 def run_flow(server: PrefectServer, preset: str, overrides: dict[str, Any]) -> "Outcome":

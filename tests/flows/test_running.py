@@ -146,3 +146,18 @@ def test_two_runs_at_once_share_the_work_and_a_change_without_effect_goes_no_fur
     pair = records(home)[-2:]
     made = [stage for record in pair for stage, done in record["stages"].items() if not done["reused"]]
     assert made == ["clean"]
+
+
+def test_text_given_on_the_command_line_replaces_the_sources_under_names_of_its_own():
+    from flows.cli import parser
+    from flows.running import overrides_of
+
+    given = ["run", "tiny", "--text", "/data/我的 text", "--text", "/a/books.jsonl", "--text", "/b/books.jsonl"]
+    overrides = overrides_of(parser().parse_args([*given, "--name", "mine", "--set", "train.seed=7"]))
+    assert overrides["survey"]["sources"] == [
+        {"name": "text", "path": "/data/我的 text"},
+        {"name": "books", "path": "/a/books.jsonl"},
+        {"name": "books-2", "path": "/b/books.jsonl"},
+    ]
+    assert overrides["release"] == {"model_name": "mine"}
+    assert overrides["train"] == {"seed": 7}

@@ -1,0 +1,66 @@
+"""The parameters as a Markdown page: python -m params.reference > docs/parameters.md."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from params.pipeline import PipelineParams
+
+HEAD = """\
+# Parameters
+
+Every key of a preset with its default. Lay values over a preset with `--set section.key=value`, in a preset of your own
+(`extends: quickstart`), or with the `overrides` of the Prefect flow. Everything but `run` is part of a result's identity.
+Made by `python -m params.reference` from the models in params/."""
+
+
+def markdown() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(line for name in PipelineParams.model_fields for line in _section(name)), ""])
+
+
+def _section(name: str) -> Iterator[str]:
+    field = PipelineParams.model_fields[name]
+    model = _model_in(field.annotation)
+    assert model is not None
+    yield f"\n## {name}\n\n{field.description}\n\n| key | default | what it changes |\n|---|---|---|"
+    yield from _rows(model, f"{name}.")
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        described = (field.description or "").replace("\n", " ").replace("|", "\\|")
+        if inner is not None and not _is_optional(field.annotation):
+            key = f"{prefix}{name}[]." if "tuple" in str(field.annotation) else f"{prefix}{name}."
+            yield from _rows(inner, key)
+        else:
+            default = "required" if field.is_required() else _shown(field.default)
+            yield f"| `{prefix}{name}` | {default} | {described} |"
+            if inner is not None:
+                yield from _rows(inner, f"{prefix}{name}.")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "null"
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ", ".join(f"`{item}`" for item in default) or "none"
+    return f"{default}"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
