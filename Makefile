@@ -9,39 +9,32 @@ MAKEFLAGS += --no-print-directory
 .PHONY: run test chaos clean
 .DELETE_ON_ERROR:
 
-run: .venv/run.stamp
+run: .venv/stamp
 	@$(BIN)/gristmill run $(PRESET) $(ARGS)
 
-test: .venv/test.stamp
+test: .venv/stamp
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
-chaos: .venv/test.stamp
+chaos: .venv/stamp
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)
 
-bench-%: .venv/test.stamp
+bench-%: .venv/stamp
 	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.venv/run.stamp: pyproject.toml constraints.txt
-	@$(call install,.)
-	@touch $@
-
-.venv/test.stamp: pyproject.toml constraints.txt
-	@$(call install,.[dev])
-	@touch .venv/run.stamp $@
-
+# One environment for all of them: the quickstart's text is the documentation in it, so it must not change with the goal.
 # The mark `unfinished` stays behind an interrupted installation, and the next one starts from nothing.
-define install
-set -e; \
-if [ -e .venv/unfinished ]; then rm -rf .venv; fi; \
-mkdir -p .venv; touch .venv/unfinished; \
-[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv; \
-echo "installing into .venv (minutes, the first time)"; \
-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '$(1)'; \
-rm .venv/unfinished
-endef
+.venv/stamp: pyproject.toml constraints.txt
+	@set -e; \
+	if [ -e .venv/unfinished ]; then rm -rf .venv; fi; \
+	mkdir -p .venv; touch .venv/unfinished; \
+	[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv; \
+	echo "installing into .venv (minutes, the first time)"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	rm .venv/unfinished; \
+	touch $@

@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,8 @@ def printable(text: str) -> str:
 def progress(logs: Path) -> Iterator[None]:
     """Show our loggers' lines on the console while the block runs, and keep all there is in the log file.
 
-    On a terminal a spinner names the running stage. Prefect sees that the root logger has a handler and adds none.
+    On a terminal a spinner names the running stage. Prefect sees that the root logger has a handler of the user's (by
+    its class, whose name must not begin with an underscore) and adds none.
     """
     console = make_console(stderr=True)
     with _spinner(console) as spinner:
@@ -50,6 +51,7 @@ def progress(logs: Path) -> Iterator[None]:
             logging.getLogger(name).addHandler(shown)
             logging.getLogger(name).setLevel(logging.INFO)
         logging.captureWarnings(True)
+        logging.raiseExceptions = False  # a log that cannot be written must not drown the error that matters
         try:
             yield
         finally:
@@ -57,7 +59,8 @@ def progress(logs: Path) -> Iterator[None]:
             for name in OUR_LOGGERS:
                 logging.getLogger(name).removeHandler(shown)
             root.removeHandler(kept)
-            kept.close()
+            with suppress(OSError):
+                kept.close()
 
 
 @contextmanager
@@ -116,15 +119,7 @@ def _spinner(console: Console) -> Iterator[Progress | None]:
         yield spinner
 
 
-class _LogFile(logging.FileHandler):
-    """A log that cannot be written (the disk is full) does not drown the error that matters."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
-
-
 def _file_handler(logs: Path) -> logging.Handler:
-    handler = _LogFile(logs / LOG_FILE, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(logs / LOG_FILE, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     return handler

@@ -1,14 +1,19 @@
 """The home folder of a user's work, and the environment that Prefect, MLflow and the compilers find there."""
 
 import os
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from params.errors import ParameterError, StoreError
+from tasks.artifacts.digest import digest_file, digest_value
 
 DEFAULT_HOME = ".gristmill"
 _URI_DELIMITERS = "?#"
+_FULL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,39 @@ def environment(home: Home) -> dict[str, str]:
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "MLFLOW_TRACKING_URI": home.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_CONFIGURE_LOGGING": "false",
         "GIT_PYTHON_REFRESH": "quiet",
         "HF_HOME": str(home.cache / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # see tasks/training/launch.py
         "TOKENIZERS_PARALLELISM": "true",
-        "NUMBA_CACHE_DIR": str(home.cache / "numba"),
+        "NUMBA_CACHE_DIR": str(home.cache / "numba" / _kernel_digest()),
         "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
         "MPLCONFIGDIR": str(home.cache / "matplotlib"),
         "MPLBACKEND": "agg",
     }
+
+
+@contextmanager
+def full_disk_explained(home: Home) -> Iterator[None]:
+    """Call a full disk by its name: databases, servers and trainers that fail on one each say something else."""
+    try:
+        yield
+    finally:
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and shutil.disk_usage(home.root).free < _FULL_BYTES:
+            raise StoreError(
+                f"no space left in {home.root}; free some (gristmill gc removes what no run refers to) "
+                "and start the same command again: finished stages are kept"
+            ) from error
+
+
+def _kernel_digest() -> str:
+    """Digest of the kernels' sources: numba looks only at a kernel's own file, not at what it inlines."""
+    tasks = Path(__file__).parents[1] / "tasks"
+    sources = sorted([*(tasks / "text").glob("*.py"), *(tasks / "duplicates").glob("*.py")])
+    return digest_value([digest_file(path) for path in sources])[:16]
 
 
 def _make(home: Home) -> None:

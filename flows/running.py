@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.console import make_console, progress
-from flows.home import open_home
+from flows.home import full_disk_explained, open_home
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
 from params.load import load_params, merge, parse_assignments
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = overrides_of(arguments)
     params = load_params(arguments.preset, overrides)
     home = open_home(params.run.home)
-    with progress(home.logs):
+    with progress(home.logs), full_disk_explained(home):
         outcome = run_flow(PrefectServer(home), arguments.preset, overrides)
     options = f" --home {shlex.quote(str(arguments.home))}" if arguments.home else ""
     print_outcome(make_console(), outcome, options)

@@ -99,7 +99,8 @@ def _end(run: Run, tracker: Tracker, error: type[BaseException] | None) -> None:
         if error is None:
             raise
         # The disk is full or MLflow is gone, and that is what the error under way says already.
-        log.warning("run %s could not be closed (%s); the next run marks it as failed", run.record.run_id, trouble)
+        why = str(trouble).splitlines()[0]
+        log.warning("run %s could not be closed (%s); the next run marks it as failed", run.record.run_id, why)
 
 
 def _flow_run_id() -> str | None:

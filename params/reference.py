@@ -10,8 +10,9 @@ from params.pipeline import PipelineParams
 HEAD = """\
 # Parameters
 
-Every key of a preset with its default. Lay values over a preset with `--set section.key=value`, in a preset of your own
-(`extends: quickstart`), or with the `overrides` of the Prefect flow. Everything but `run` is part of a result's identity.
+Every key of a preset with its default. Lay values over a preset with `--set section.key=value`, in a preset of your
+own (`extends: quickstart`), or with the `overrides` of the Prefect flow. Everything but `run` is part of a result's
+identity.
 Made by `python -m params.reference` from the models in params/."""
 
 

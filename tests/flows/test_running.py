@@ -48,6 +48,12 @@ def test_the_console_shows_our_progress_and_no_line_of_a_library(finished: subpr
         assert any(f"{stage}: starts" in line for line in lines)
 
 
+def test_the_log_file_keeps_what_the_libraries_say_too(finished: subprocess.CompletedProcess, home: Path):
+    kept = (home / "logs" / "gristmill.log").read_text()
+    assert "INFO tasks.stage: clean: starts" in kept
+    assert "INFO prefect.flow_runs: Finished in state Completed()" in kept
+
+
 def test_a_second_run_reuses_every_result_and_registers_nothing_new(finished, shell, corpus: Path):
     again = shell(*shell.tiny(corpus, "--set", "run.workers=1"))
     assert again.returncode == 0, again.stderr
@@ -102,10 +108,10 @@ def read_until(process: subprocess.Popen, text: str) -> None:
     raise AssertionError(f"the command ended before it said {text!r}")
 
 
-def test_a_run_killed_in_training_is_buried_by_the_next_which_goes_on(finished, shell, corpus: Path, home: Path):
-    arguments = shell.tiny(corpus, "--set", "train.seed=2")
+def test_a_run_that_was_killed_is_buried_by_the_next_which_goes_on(finished, shell, corpus: Path, home: Path):
+    arguments = shell.tiny(corpus, "--set", "clean.words.min_words=18")  # no topic has so few
     with shell.start(*arguments) as process:
-        read_until(process, "train: starts")
+        read_until(process, "clean: starts")
         os.kill(process.pid, signal.SIGKILL)
     dead = records(home)[-1]
     assert dead["status"] == "running"
