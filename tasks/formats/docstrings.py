@@ -15,8 +15,8 @@ from tasks.formats.plain_text import decode_text
 from tasks.formats.records import Malformed, ReadOptions, Record, document_or_empty
 
 _COOKIE = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
-# A triple-quoted string without end reaches to the end of the file, as for Python, so nothing is scanned twice. The loops
-# are unrolled rather than possessive: before 3.11.5 `re` matches possessive groups wrongly (CPython gh-106052).
+# A triple-quoted string without end reaches to the end of the file, as for Python, so nothing is scanned twice. The
+# loops are unrolled rather than possessive: before 3.11.5 `re` matches possessive groups wrongly (CPython gh-106052).
 _TOKEN = re.compile(
     r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*(?:"""|\Z)'
     r"|'''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*(?:'''|\Z)"
