@@ -91,7 +91,7 @@ def environment(home: Home) -> dict[str, str]:
         "HF_HOME": str(home.cache / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",  # see tasks/training/launch.py
+        "GOMP_SPINCOUNT": "2000",  # see tasks/training/launch.py
         "TOKENIZERS_PARALLELISM": "true",
         "NUMBA_CACHE_DIR": str(home.cache / "numba" / _kernel_digest()),
         "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
