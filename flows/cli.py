@@ -101,7 +101,7 @@ def _add_store_commands(commands: Commands) -> None:
     verify.add_argument("--remove", action="store_true", help="remove damaged results, so that the next run makes them")
     gc = _add(commands, "gc", housekeeping.gc, help="free disk space", about=manual.GC)
     gc.add_argument("--keep-runs", type=_count, metavar="N", help="first forget all but the N newest runs")
-    gc.add_argument("--keep-drafts", action="store_true", help="keep what interrupted runs left, to go on from there")
+    gc.add_argument("--drafts", action="store_true", help="also remove what interrupted runs left to go on from")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 

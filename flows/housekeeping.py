@@ -47,7 +47,7 @@ def gc(arguments: argparse.Namespace) -> int:
         for record in forgotten:
             remove_record(store.root, record.run_id)
     freed = 0
-    for path in _unreferenced(store, kept, drafts=not arguments.keep_drafts):
+    for path in _unreferenced(store, kept, drafts=arguments.drafts):
         size = size_of(path) if arguments.dry_run else store.remove_unused(path)
         if size is None:
             print(f"in use, kept: {path}")

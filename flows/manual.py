@@ -32,12 +32,13 @@ Read every file of the store again and compare its SHA-256 with the seal. Exits 
   gristmill verify
   gristmill verify --stage train --remove"""
 GC = """\
-Remove results that no run record refers to, drafts that interrupted runs left and what an interrupted removal left.
+Remove results that no run record refers to, and what an interrupted removal left. Drafts, from which interrupted runs
+go on (training checkpoints among them), stay unless --drafts is given.
 Results that a run under way uses are never touched. With --keep-runs, runs whose model version bears an alias in the
 registry (champion, challenger …) are kept however old they are.
 
   gristmill gc --dry-run
-  gristmill gc --keep-runs 5 --keep-drafts"""
+  gristmill gc --keep-runs 5 --drafts"""
 RUNS = """\
 List the runs of this home, show one, or forget one.
 

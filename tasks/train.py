@@ -40,8 +40,13 @@ def train(params: TrainParams, tokenizer: Manifest, shards: Manifest, *, out: Pa
         run.tracker.log_dataset("shards", shards.digest, "training")
     output, code = out / "logs" / "output.log", 0
     if not (out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
-        code = run_training(job, out / "logs" / "job.json", on_points=_follow(run), log_path=output)
-        _repeat_warnings(output)
+        code = run_training(
+            job,
+            out / "logs" / "job.json",
+            on_points=_follow(run),
+            on_warning=lambda text: log.warning("train: %s", text),
+            log_path=output,
+        )
     report = _report(out, code, output)
     _plot(out, report)
     return _finish(out, report)
@@ -66,13 +71,6 @@ def _follow(run: Run) -> Callable[[list[dict[str, Any]]], None]:
             run.tracker.log_curve("train", points)
 
     return show
-
-
-def _repeat_warnings(output: Path) -> None:
-    """Say again what the training process warned of (a damaged checkpoint, no compiler)."""
-    for line in output.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("WARNING "):
-            log.warning("train: %s", line.removeprefix("WARNING "))
 
 
 def _report(out: Path, code: int, output: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,20 +13,31 @@ from typing import Any
 
 from tasks.training.curve import read_points
 from tasks.training.job import Job
+from tasks.training.plain_path import plain_path
 
 TORCHRUN_LOGS = "logs/torchrun"
 """Folder that torchrun makes for itself; in the draft, so that a killed run leaves nothing elsewhere."""
+WARNING = "WARNING "
+"""How the training process begins a line that its user must see."""
 _POLL_S = 0.2
 _PATIENCE_S = 25.0
 """Prefect kills a cancelled flow 30 s after it asked; training must have saved by then."""
 
 
-def run_training(job: Job, job_path: Path, *, on_points: Callable[[list[dict[str, Any]]], None], log_path: Path) -> int:
-    """Run torchrun until it ends; its exit code. New curve points are handed on every few seconds.
+def run_training(
+    job: Job,
+    job_path: Path,
+    *,
+    on_points: Callable[[list[dict[str, Any]]], None],
+    on_warning: Callable[[str], None],
+    log_path: Path,
+) -> int:
+    """Run torchrun until it ends; its exit code. New curve points and warnings are handed on every few seconds.
 
     Any exception here (a cancel, Ctrl-C) asks training to save and leave, waits for that, and goes on.
     """
     curve, seen = job.out / "logs" / "metrics.jsonl", 0
+    warnings = _new_warnings(log_path)
     with log_path.open("ab") as output:
         process = subprocess.Popen(
             command(job, job_path),
@@ -44,7 +56,11 @@ def run_training(job: Job, job_path: Path, *, on_points: Callable[[list[dict[str
                     points = list(read_points(curve))
                     on_points(points[seen:])
                     seen = len(points)
+                    for warning in next(warnings):
+                        on_warning(warning)
             on_points(list(read_points(curve))[seen:])
+            for warning in next(warnings):
+                on_warning(warning)
     return process.returncode
 
 
@@ -63,7 +79,32 @@ def environment(job: Job) -> dict[str, str]:
     # training: with GNU OpenMP's default a single busy process made it three times slower. Threads that sleep at once
     # cost a third on a quiet machine. So they spin for some microseconds, then sleep.
     patient = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "2000")}
-    return {**os.environ, **quiet, **safe, **patient, "OMP_NUM_THREADS": str(job.threads)}
+    return {**os.environ, **quiet, **safe, **patient, **_compilable(), "OMP_NUM_THREADS": str(job.threads)}
+
+
+def _compilable() -> dict[str, str]:
+    """Where torch and its compiled kernels are found without a blank in the path."""
+    changed: dict[str, str] = {}
+    packages = Path(sysconfig.get_path("purelib"))
+    if (plain := plain_path(packages)) != packages:
+        others = os.environ.get("PYTHONPATH")
+        changed["PYTHONPATH"] = os.pathsep.join([str(plain), others] if others else [str(plain)])
+    if cache := os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
+        changed["TORCHINDUCTOR_CACHE_DIR"] = str(plain_path(Path(cache)))
+    return changed
+
+
+def _new_warnings(log_path: Path) -> Iterator[list[str]]:
+    """Each time it is asked: the warnings that the training process wrote since then (no compiler, damage …)."""
+    at = log_path.stat().st_size if log_path.exists() else 0
+    while True:
+        with log_path.open("rb") as file:
+            file.seek(at)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        at += len(whole)
+        lines = whole.decode(errors="replace").splitlines()
+        yield [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
 
 
 @contextmanager

@@ -66,7 +66,8 @@ def can_compile(device: torch.device) -> bool:
     try:
         torch.compile(probe, dynamic=False)(torch.ones(8, device=device))
     except (RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        _, _, output = str(error).partition("Output:")  # what the compiler said, where there was one to say something
+        reason = (output.strip() or str(error).strip()).splitlines()[0][:200]
         log.warning(
             "torch.compile does not work here (%s); training goes on uncompiled, slower. "
             "Install a C++ compiler and the Python headers (Debian: g++ python3-dev), or set run.compile=false",

@@ -90,21 +90,21 @@ def test_gc_leaves_alone_what_a_run_under_way_uses(store, make, capsys):
     assert left(store) == set()
 
 
-def test_gc_removes_drafts_and_leftovers_but_not_a_draft_under_work(store, make):
+def test_gc_asked_for_drafts_removes_them_but_not_one_under_work(store, make):
     recipes = [recipe_of("train", 1, Knob(turns=turns), {}) for turns in (1, 2)]
     abandoned, worked_on = (store.draft(recipe, {}) for recipe in recipes)
     leftover = make(3)
     leftover.folder.replace(leftover.folder.with_suffix(".removed"))
     with store.lock(recipes[1]):
-        assert cli.main(["gc"]) == 0
+        assert cli.main(["gc", "--drafts"]) == 0
     assert not abandoned.exists()
     assert worked_on.exists()
     assert store.removed() == []
 
 
-def test_gc_can_keep_the_drafts_of_interrupted_runs(store):
+def test_gc_keeps_the_drafts_of_interrupted_runs_unless_asked(store):
     draft = store.draft(recipe_of("train", 1, Knob(turns=1), {}), {})
-    assert cli.main(["gc", "--keep-drafts"]) == 0
+    assert cli.main(["gc"]) == 0
     assert draft.exists()
 
 

@@ -1,14 +1,13 @@
 """The training stage: stop rules, and the same bytes after SIGKILL."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from params.errors import TrainingError
@@ -47,11 +46,6 @@ def undisturbed(tokenizer, shards, world, tmp_path_factory):
     return out, metrics
 
 
-def children_of(pid: int) -> list[int]:
-    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(word) for word in listing.stdout.split()]
-
-
 def kill_the_rank_at(out: Path, step: int) -> threading.Thread:
     """Kill the training process, without a chance to clean up, once its curve has reached a step."""
 
@@ -61,9 +55,9 @@ def kill_the_rank_at(out: Path, step: int) -> threading.Thread:
         while time.monotonic() < deadline:
             lines = curve.read_text().splitlines() if curve.exists() else []
             if lines and json.loads(lines[-1])["step"] >= step:
-                agents = children_of(os.getpid())
-                for rank in [rank for agent in agents for rank in children_of(agent)]:
-                    os.kill(rank, signal.SIGKILL)
+                for child in psutil.Process().children(recursive=True):
+                    if "tasks.training.worker" in child.cmdline() and "tasks.training.agent" not in child.cmdline():
+                        child.kill()
                 return
             time.sleep(0.005)
 
@@ -80,7 +74,7 @@ def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
     out.mkdir()
     for step in (8, 23):
         thread = kill_the_rank_at(out, step)
-        with pytest.raises(TrainingError, match="the same command goes on from its last checkpoint"):
+        with pytest.raises(TrainingError, match="SIGKILL.* The same command goes on from its last checkpoint"):
             train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
         thread.join()
         assert not (out / "stop.json").exists()
