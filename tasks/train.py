@@ -94,10 +94,11 @@ def _report(out: Path, code: int, output: Path) -> dict[str, Any]:
 def _cause(output: Path) -> str:
     """The exception of the training process, or what the last line of its output says."""
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
-    told = [line for line in lines if re.match(r"\[rank\d+\]: [\w.]+(Error|Exception|Interrupt)\b", line)]
+    told = [line for line in lines if re.match(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Interrupt)\b", line)]
     killed = [line for line in lines if "Signal" in line and "traceback" in line]
-    last = (told or killed or lines or ["it said nothing"])[-1]
-    return re.sub(r"^\[rank\d+\]: |^\s*traceback\s*: ", "", last).strip()
+    said = [line for line in lines if line.strip("=- ")]
+    cause = (killed[-1:] or told[:1] or said[-1:] or ["it said nothing"])[0]
+    return re.sub(r"^\[rank\d+\]: |^\s*traceback\s*: ", "", cause).strip()
 
 
 def _plot(out: Path, report: dict[str, Any]) -> None:

@@ -90,6 +90,7 @@ def _compilable() -> dict[str, str]:
         others = os.environ.get("PYTHONPATH")
         changed["PYTHONPATH"] = os.pathsep.join([str(plain), others] if others else [str(plain)])
     if cache := os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
+        Path(cache).mkdir(parents=True, exist_ok=True)
         changed["TORCHINDUCTOR_CACHE_DIR"] = str(plain_path(Path(cache)))
     return changed
 

@@ -74,7 +74,7 @@ def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
     out.mkdir()
     for step in (8, 23):
         thread = kill_the_rank_at(out, step)
-        with pytest.raises(TrainingError, match="SIGKILL.* The same command goes on from its last checkpoint"):
+        with pytest.raises(TrainingError, match=r"SIGKILL.* The same command goes on from its last checkpoint"):
             train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
         thread.join()
         assert not (out / "stop.json").exists()
