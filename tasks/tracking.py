@@ -24,6 +24,7 @@ CURVES = "logs/metrics.jsonl"
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_BATCH = 1000
 _MAX_PARAMS_BATCH = 100
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its two faces the UI shows first
 
 
 class Tracker:
@@ -120,7 +121,7 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
         return str(found.experiment_id)
     location = (artifact_root / name).as_uri() if artifact_root else None
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
     except MlflowException:  # another run made it meanwhile
         found = client.get_experiment_by_name(name)
         if found is None:
