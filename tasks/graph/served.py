@@ -11,7 +11,7 @@ from tasks.graph.build import GENAI_ARCHITECTURES
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 SETTINGS = "generation.json"
-_SAMPLING = {"max_new_tokens": 64, "temperature": 0.8, "top_k": 50, "top_p": 0.95}
+_SAMPLING = {"max_new_tokens": 64, "temperature": 0.6, "top_k": 50, "top_p": 0.95}
 
 
 def write_companions(model_folder: Path, out: Path) -> None:

@@ -33,7 +33,7 @@ class Sampling:
     """How the next token is chosen."""
 
     max_new_tokens: int = 64
-    temperature: float = 0.8
+    temperature: float = 0.6
     """Below 1 sharpens the distribution, above 1 flattens it."""
     top_k: int = 50
     """Only the k likeliest tokens; 0 for all."""

@@ -13,7 +13,7 @@ from typing import Any
 COLUMN = "prompt"
 PARAMETERS: dict[str, Any] = {
     "max_new_tokens": 64,
-    "temperature": 0.8,
+    "temperature": 0.6,
     "top_k": 50,
     "top_p": 0.95,
     "greedy": False,
