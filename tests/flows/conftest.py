@@ -2,6 +2,7 @@
 
 import os
 import pydoc_data.topics
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ def clean_environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
+def heed_ctrl_c() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Shell:
     """Runs gristmill in a folder, on a home."""
@@ -58,6 +64,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_ctrl_c,
         )
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
