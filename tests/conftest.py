@@ -4,6 +4,7 @@ import argparse
 import functools
 import json
 import logging
+import os
 import re
 import statistics
 import string
@@ -26,6 +27,9 @@ from tasks.artifacts.store import Store
 from tasks.context import Run
 from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import shard_writer
+
+# Prefect, once a test imports it, writes our log lines to the standard error of that test, closed by the next.
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 MODULES = (argparse, functools, json, logging, re, statistics, string, subprocess, textwrap, threading)
 POEM = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
