@@ -155,14 +155,15 @@ def _keys(location: Location) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        model = _model_of(model.model_fields[part].annotation) if model else None
+        model = model_of(model.model_fields[part].annotation) if model else None
     return list(model.model_fields) if model else []
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """The parameter model in a field's annotation, however deep in unions and tuples; None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_of(arg))), None)
+    return next((found for arg in get_args(annotation) if (found := model_of(arg))), None)
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from params.load import model_of
 from params.pipeline import PipelineParams
 
 HEAD = """\
@@ -23,7 +24,7 @@ def markdown() -> str:
 
 def _section(name: str) -> Iterator[str]:
     field = PipelineParams.model_fields[name]
-    model = _model_in(field.annotation)
+    model = model_of(field.annotation)
     assert model is not None
     yield f"\n## {name}\n\n{field.description}\n\n| key | default | what it changes |\n|---|---|---|"
     yield from _rows(model, f"{name}.")
@@ -31,7 +32,7 @@ def _section(name: str) -> Iterator[str]:
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
+        inner = model_of(field.annotation)
         described = (field.description or "").replace("\n", " ").replace("|", "\\|")
         if inner is not None and not _is_optional(field.annotation):
             key = f"{prefix}{name}[]." if "tuple" in str(field.annotation) else f"{prefix}{name}."
@@ -41,12 +42,6 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"| `{prefix}{name}` | {default} | {described} |"
             if inner is not None:
                 yield from _rows(inner, f"{prefix}{name}.")
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
 
 
 def _is_optional(annotation: Any) -> bool:

@@ -93,7 +93,7 @@ def _fetch(uri: str, part: str, into: Path) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    from tasks.register import quiet_mlflow
+    from tasks.tracking import quiet_mlflow
 
     with quiet_mlflow():
         try:

@@ -2,10 +2,6 @@
 
 import json
 import logging
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from params.release import ReleaseParams
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
+from tasks.tracking import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -185,26 +182,3 @@ def _facts(released: Manifest) -> dict[str, Any]:
     path: Path = released.folder / "bundle" / "bundle.json"
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return facts
-
-
-@contextmanager
-def quiet_mlflow() -> Iterator[None]:
-    """No progress bars, hints or warnings about MLflow's own code, and no look at a uv.lock in the current folder."""
-    settings = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_UV_AUTO_DETECT": "false"}
-    before = {name: os.environ.get(name) for name in settings}
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    os.environ.update(settings)
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="mlflow")
-            warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
-            yield
-    finally:
-        logger.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

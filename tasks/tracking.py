@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,3 +134,26 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """No progress bars, hints or warnings about MLflow's own code, and no look at a uv.lock in the current folder."""
+    settings = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_UV_AUTO_DETECT": "false"}
+    before = {name: os.environ.get(name) for name in settings}
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    os.environ.update(settings)
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="mlflow")
+            warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+            yield
+    finally:
+        logger.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

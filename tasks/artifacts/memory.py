@@ -25,5 +25,10 @@ class PeakMemory:
         if _STATUS.exists():
             fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
             return int(fields["VmHWM"].split()[0]) / 1024
+        return self.of_process_mb()
+
+    @staticmethod
+    def of_process_mb() -> float:
+        """Peak of this process since it began."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -6,7 +6,6 @@ It imports neither Prefect nor MLflow and talks to the stage through files and i
 import json
 import logging
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.artifacts.digest import sync, write_atomic
 from tasks.artifacts.lock import locked
+from tasks.artifacts.memory import PeakMemory
 from tasks.training.curve import read_points, untimed
 from tasks.training.job import Exit, Job
 from tasks.training.parent import die_with_parent
@@ -70,7 +70,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     if decision.verdict != "broken":
         _save_model(job, parts.model)
     write_atomic(job.out / "curve.jsonl", untimed(read_points(loop.curve.path)))
-    clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": _peak_rss_mb()}
+    clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": PeakMemory.of_process_mb()}
     write_atomic(job.out / "logs" / "clock.json", json.dumps(clock))
     report = {
         **asdict(decision),
@@ -103,11 +103,6 @@ def _save_model(job: Job, model: "PreTrainedModel") -> None:
         shutil.copyfile(job.tokenizer / name, folder / name)
     for path in folder.iterdir():
         sync(path)
-
-
-def _peak_rss_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.context import Run
-from tasks.register import Registered, _find_logged_model, quiet_mlflow
+from tasks.register import Registered, _find_logged_model
+from tasks.tracking import quiet_mlflow
 
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
