@@ -58,6 +58,7 @@ def progress(logs: Path) -> Iterator[None]:
             logging.captureWarnings(False)
             for name in OUR_LOGGERS:
                 logging.getLogger(name).removeHandler(shown)
+            root.addHandler(logging.NullHandler())  # else what Prefect says while it ends would go to the console
             root.removeHandler(kept)
             with suppress(OSError):
                 kept.close()

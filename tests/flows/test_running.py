@@ -34,7 +34,8 @@ def test_a_run_ends_with_a_report_of_stages_quality_version_and_samples(finished
     assert "Training stopped: budget (12 steps done)" in finished.stdout
     assert "Registered: gristmill-tiny version 1" in finished.stdout
     assert "│ int8 " in finished.stdout
-    assert finished.stdout.count(" | ") == 3
+    for prompt in ("The function returns", "This package provides", "To install"):
+        assert f"\n  {prompt} | " in finished.stdout
     assert "gristmill ui" in finished.stdout
     assert max(map(len, finished.stdout.splitlines())) <= 100
 
