@@ -91,7 +91,9 @@ def environment(home: Home) -> dict[str, str]:
         "HF_HOME": str(home.cache / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "GOMP_SPINCOUNT": "2000",  # see tasks/training/launch.py
+        # Threads that spin while they wait take the core from the one they wait for, as soon as anything else runs
+        # beside training (docs/benchmarks.md): let them spin for some microseconds, then sleep.
+        "GOMP_SPINCOUNT": "2000",
         "TOKENIZERS_PARALLELISM": "true",
         "NUMBA_CACHE_DIR": str(home.cache / "numba" / _kernel_digest()),
         "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
@@ -108,10 +110,7 @@ def full_disk_explained(home: Home) -> Iterator[None]:
     finally:
         error = sys.exc_info()[1]
         if isinstance(error, Exception) and shutil.disk_usage(home.root).free < _FULL_BYTES:
-            raise StoreError(
-                f"no space left in {home.root}; free some (gristmill gc removes what no run refers to) "
-                "and start the same command again: finished stages are kept"
-            ) from error
+            raise StoreError.no_space(home.root) from error
 
 
 def _kernel_digest() -> str:
@@ -131,7 +130,4 @@ def _make(home: Home) -> None:
             "choose another with --home or GRISTMILL_HOME, or change its owner"
         ) from None
     if not os.access(home.root, os.W_OK | os.X_OK):
-        raise StoreError(
-            f"{home.root}: no permission to write; choose another folder with --home or GRISTMILL_HOME, "
-            "or change its owner"
-        )
+        raise StoreError.no_permission(home.root)

@@ -97,8 +97,7 @@ class Stage:
         work_s = time.monotonic() - began
         timing = Timing(
             started_at=started_at.isoformat(timespec="seconds"),
-            wall_s=round(work_s, 3),
-            work_s=round(work_s - metrics.values.get("idle_s", 0.0), 3),
+            work_s=round(work_s, 3),
             peak_rss_mb=round(max(memory.read_mb(), metrics.values.get("peak_rss_mb", 0.0)), 1),
         )
         return run.store.seal(recipe, draft, metrics, timing=timing, made_by=made_by(), volatile=self.volatile)
@@ -167,13 +166,7 @@ def _disk_errors_explained(name: str, run: Run) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"{name}: no space left in {run.store.root}; free some (gristmill gc removes what no run refers to) "
-                "and start the same command again: finished stages are kept"
-            ) from None
+            raise StoreError.no_space(run.store.root, during=name) from None
         if error.errno in (errno.EACCES, errno.EROFS):
-            raise StoreError(
-                f"{name}: no permission to write {error.filename or run.store.root}; "
-                "choose another folder with --home or GRISTMILL_HOME, or change its owner"
-            ) from None
+            raise StoreError.no_permission(error.filename or run.store.root, during=name) from None
         raise

@@ -54,7 +54,7 @@ class Tracker:
         from mlflow.entities import Metric, RunTag
 
         name, now = manifest.stage, _now_ms()
-        figures = {**manifest.metrics.counts, **manifest.metrics.values, "seconds": manifest.timing.wall_s}
+        figures = {**manifest.metrics.counts, **manifest.metrics.values, "seconds": manifest.timing.work_s}
         metrics = [Metric(f"{name}.{key}", float(value), now, 0) for key, value in figures.items()]
         facts = {**manifest.metrics.facts, "digest": manifest.digest, "result": "reused" if reused else "made"}
         tags = [RunTag(f"{name}.{key}", value) for key, value in facts.items()]

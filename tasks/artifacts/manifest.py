@@ -53,8 +53,6 @@ class Timing(_Record):
     """When and how long; never part of a digest."""
 
     started_at: str = ""
-    wall_s: float = 0.0
-    """From the first look at the inputs to the seal."""
     work_s: float = 0.0
     """Inside the stage's own function."""
     peak_rss_mb: float = 0.0

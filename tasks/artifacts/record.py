@@ -65,9 +65,7 @@ class RunRecord(BaseModel):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / f"{self.run_id}.json", self.model_dump_json(indent=1))
         except PermissionError:
-            raise StoreError(
-                f"{folder}: no permission to write; choose another folder with --home or GRISTMILL_HOME"
-            ) from None
+            raise StoreError.no_permission(folder) from None
 
 
 def run_records(store_root: Path) -> Iterator[RunRecord]:

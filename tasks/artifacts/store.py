@@ -173,10 +173,7 @@ class Store:
         try:
             yield
         except PermissionError as error:
-            raise StoreError(
-                f"{error.filename or self.root}: no permission to write; "
-                "choose another folder with --home or GRISTMILL_HOME, or change its owner"
-            ) from None
+            raise StoreError.no_permission(error.filename or self.root) from None
 
 
 def check_counts(stage: str, metrics: Metrics) -> None:
