@@ -23,16 +23,19 @@ class StoreError(GristmillError):
     @classmethod
     def no_space(cls, where: object, *, during: str = "") -> "StoreError":
         """The disk is full; `during` names the stage that met it."""
+        at = f"{during}: " if during else ""
         return cls(
-            f"{during}{': ' if during else ''}no space left in {where}; free some (gristmill gc removes what no run refers to) "
+            f"{at}no space left in {where}; free some (gristmill gc removes what no run refers to) "
             "and start the same command again: finished stages are kept"
         )
 
     @classmethod
     def no_permission(cls, where: object, *, during: str = "") -> "StoreError":
         """A file or folder that may not be written; `during` names the stage that met it."""
+        at = f"{during}: " if during else ""
         return cls(
-            f"{during}{': ' if during else ''}{where}: no permission to write; choose another folder with --home or GRISTMILL_HOME, or change its owner"
+            f"{at}{where}: no permission to write; "
+            "choose another folder with --home or GRISTMILL_HOME, or change its owner"
         )
 
 
