@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 3
 
 
-@stage(version=1)
+@stage(version=2)
 def clean(params: CleanParams, documents: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep the documents that are fit to learn from, in kept/; the others go to rejected/ with rule and value.
 

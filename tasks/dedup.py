@@ -26,7 +26,7 @@ _SCRATCH = "scratch"
 removed before the seal: an index for later runs would hold the signatures of kept documents only."""
 
 
-@stage(version=1)
+@stage(version=2)
 def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep the first document of every cluster of equal or similar texts in kept/; the others go to rejected/.
 

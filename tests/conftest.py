@@ -113,6 +113,7 @@ def write_documents(path: Path, texts: list[str]) -> None:
     """A shard of documents with made-up provenance."""
     ids = [f"{index:032x}" for index in range(len(texts))]
     sources = ["poems" if text == POEM else "docs" for text in texts]
-    columns = [ids, sources, ["x"] * len(texts), [0] * len(texts), pa.array(texts, pa.large_string())]
+    unknown = pa.nulls(len(texts), pa.string())
+    columns = [ids, sources, ["x"] * len(texts), [0] * len(texts), pa.array(texts, pa.large_string()), unknown, unknown]
     with shard_writer(path, DOCUMENT) as writer:
         writer.write_batch(pa.record_batch(columns, schema=DOCUMENT))

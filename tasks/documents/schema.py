@@ -9,6 +9,8 @@ DOCUMENT = pa.schema(
         pa.field("path", pa.string(), nullable=False),  # file, relative to the source's root
         pa.field("position", pa.int64(), nullable=False),  # line or row in the file, from 1; 0 for a whole file
         pa.field("text", pa.large_string(), nullable=False),
+        pa.field("metadata", pa.string()),  # the wanted fields of its record as a JSON object
+        pa.field("language", pa.string()),  # ISO 639 code, once clean has identified it
     ]
 )
 

@@ -53,7 +53,7 @@ class ShardSink:
             self._end_part()
             self._begin_part()
         data = record.text.encode()
-        row = (xxhash.xxh3_128_hexdigest(data), source, path, record.position, record.text)
+        row = (xxhash.xxh3_128_hexdigest(data), source, path, record.position, record.text, None, None)
         self._bytes += len(data)
         self.counts[f"{source}/docs_in"] += 1
         if isinstance(record, Document):

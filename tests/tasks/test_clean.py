@@ -26,7 +26,8 @@ REPEATED = "\n".join([POEM] * 5)
 
 def document(text: str, path: str = "a.txt") -> dict[str, object]:
     digest = xxhash.xxh3_128_hexdigest(text.encode())
-    return {"id": digest, "source": "books", "path": path, "position": 0, "text": text}
+    place = {"source": "books", "path": path, "position": 0}
+    return {"id": digest, **place, "text": text, "metadata": None, "language": None}
 
 
 def write_shards(folder: Path, *shards: list[str]) -> None:

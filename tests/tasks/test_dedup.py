@@ -28,7 +28,8 @@ ONE_LINE_SHARED = "小时不识月，呼作白玉盘。举头望明月，又疑�
 
 def document(number: int, text: str) -> dict[str, object]:
     digest = xxhash.xxh3_128_hexdigest(f"{number} {text}".encode())
-    return {"id": digest, "source": "books", "path": "all.jsonl", "position": number, "text": text}
+    place = {"source": "books", "path": "all.jsonl", "position": number}
+    return {"id": digest, **place, "text": text, "metadata": None, "language": None}
 
 
 def write_shards(folder: Path, *shards: list[str]) -> None:

@@ -28,7 +28,7 @@ def sealed(seal: Seal, *shards: range) -> Manifest:
         for index, numbers in enumerate(shards):
             ids = [xxhash.xxh3_128_hexdigest(str(n).encode()) for n in numbers]
             texts = [f"text {n}" for n in numbers]
-            columns = [ids, ["s"] * len(ids), ["p"] * len(ids), list(numbers), texts]
+            columns = [ids, ["s"] * len(ids), ["p"] * len(ids), list(numbers), texts, *[[None] * len(ids)] * 2]
             arrays = [pa.array(column, kind) for column, kind in zip(columns, DOCUMENT.types, strict=True)]
             with shard_writer(out / "kept" / shard_name(index), DOCUMENT) as writer:
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT))
