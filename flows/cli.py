@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, manual, models, planning, presets, running, ui
+from flows import housekeeping, inspecting, manual, models, planning, presets, running, ui
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_runs_of_the_pipeline(commands)
     _add_store_commands(commands)
     _add_run_records(commands)
+    _add_views(commands)
     _add_model_commands(commands)
     _add_rest(commands)
     return top
@@ -117,6 +118,19 @@ def _add_run_records(commands: Commands) -> None:
         added = _add(actions, name, command, help=help, about=about, home=argparse.SUPPRESS)
         if name != "list":
             added.add_argument("id", help="the run's id, or enough of its beginning")
+
+
+def _add_views(commands: Commands) -> None:
+    inspect = _add(commands, "inspect", inspecting.inspect, help="look into a stage's result", about=manual.INSPECT)
+    inspect.add_argument("stage", help="ingest, clean, dedup …")
+    inspect.add_argument("-n", type=_count, default=20, dest="number", metavar="N", help="documents of each kind (20)")
+    inspect.add_argument("--source", help="only documents of this source")
+    inspect.add_argument("--rule", help="only documents rejected by this rule")
+    inspect.add_argument("--seed", type=int, default=0, help="another number draws other documents (0)")
+    why = _add(commands, "why", inspecting.why, help="follow one document through a run", about=manual.WHY)
+    why.add_argument("document", help="its id or SOURCE/PATH[:LINE], or a block as SPLIT/SHARD:ROW")
+    for added in (inspect, why):
+        added.add_argument("--run", metavar="ID", help="the run's id, or enough of its beginning (the newest)")
 
 
 def _add_model_commands(commands: Commands) -> None:

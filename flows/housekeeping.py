@@ -80,7 +80,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
 def show_run(arguments: argparse.Namespace) -> int:
     """Print one run with its stages and where their results lie."""
     home = locate_home(arguments.home)
-    record = _find_run(home, arguments.id)
+    record = find_run(home, arguments.id)
     facts = {
         "run": record.run_id,
         "preset": record.preset,
@@ -103,7 +103,7 @@ def show_run(arguments: argparse.Namespace) -> int:
 def delete_run(arguments: argparse.Namespace) -> int:
     """Forget a run; its results stay until gc."""
     home = locate_home(arguments.home)
-    record = _find_run(home, arguments.id)
+    record = find_run(home, arguments.id)
     if record.status == "running" and is_alive(home, record):
         raise StoreError(f"run {record.run_id} is under way; end it first")
     remove_record(home.store, record.run_id)
@@ -148,8 +148,12 @@ def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Itera
     yield from store.removed()
 
 
-def _find_run(home: Home, start: str) -> RunRecord:
-    found = [record for record in run_records(home.store) if record.run_id.startswith(start)]
+def find_run(home: Home, start: str | None = None) -> RunRecord:
+    """The run whose id begins so; the newest run without a beginning."""
+    records = list(run_records(home.store))
+    if not records:
+        raise ParameterError(f"no runs in {home.root} yet; start one with gristmill run")
+    found = [record for record in records if record.run_id.startswith(start)] if start else records[-1:]
     if len(found) == 1:
         return found[0]
     what = f"{len(found)} runs begin with" if found else "no run is named"

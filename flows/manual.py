@@ -45,6 +45,20 @@ List the runs of this home, show one, or forget one.
   gristmill runs
   gristmill runs show 20260131
   gristmill runs delete 20260131-101500-ab12"""
+INSPECT = """\
+Show what a stage of a run kept and what it rejected, side by side with the reasons; the histogram of every value that
+was measured with its threshold; what each source lost by which rule; and the largest duplicate clusters.
+
+  gristmill inspect clean
+  gristmill inspect clean --rule words.min_words -n 40
+  gristmill inspect dedup --source environment --seed 7"""
+WHY = """\
+Follow one document from its file and line through every stage: to the rule that dropped it, or to its token blocks.
+The other way round, name a block and see whose text is in it.
+
+  gristmill why 3f9a2c41
+  gristmill why environment/numpy-2.4.6.dist-info/METADATA
+  gristmill why train/000000.arrow:17"""
 GENERATE = """\
 Continue a prompt with a released model. Without --model it is the champion, or else the newest version, of the model
 that was registered last.

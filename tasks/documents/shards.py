@@ -1,6 +1,6 @@
 """Shards of documents: bounded batches in, one atomic file out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +26,13 @@ def shard_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWr
     commit(temporary, path)
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The record batches of a shard, one in memory at a time."""
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The record batches of a shard, one in memory at a time; columns that are not asked for are not unpacked."""
     with pa.memory_map(str(path)) as source:
         reader = pa.ipc.open_file(source)
+        if columns is not None:
+            wanted = [reader.schema.get_field_index(name) for name in columns]
+            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=wanted))
         for index in range(reader.num_record_batches):
             yield reader.get_batch(index)
 
