@@ -151,7 +151,7 @@ def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Itera
 def find_run(home: Home, start: str | None = None) -> RunRecord:
     """The run whose id begins so; the newest run without a beginning."""
     records = list(run_records(home.store))
-    if not records:
+    if start is None and not records:
         raise ParameterError(f"no runs in {home.root} yet; start one with gristmill run")
     found = [record for record in records if record.run_id.startswith(start)] if start else records[-1:]
     if len(found) == 1:
