@@ -1,155 +1,189 @@
-"""Speed of the data kernels on one thread, as ratios to plain Python measured in the same run.
+"""The data stages against datatrove and datasets on the same text in the same run.
 
-    python tests/bench/bench_data.py [folder] [megabytes]
+    make bench-data ARGS="--folder ~/.cache/gristmill-bench --megabytes 330 --peer-megabytes 12"
 
-The folder's .txt, .md, .rst, METADATA and the docstrings of its .py files are read; the site-packages of the running
-interpreter without one. Times are of processor, after compilation.
+Fetches the corpus (tests/bench/corpus.py) and installs datatrove into an environment of its own, both once. Figures are
+megabytes of raw text per processor second, over all threads, on one worker; both sides start after their imports,
+compilation and dictionaries. Ours are measured on the whole corpus, the peer's on documents drawn evenly from it, since
+it takes minutes for what takes us a second. Both have the same thresholds, the same MinHash (14 bands of 8 rows over
+5-word shingles) and the same vocabulary.
 """
 
-import ast
-import re
+import argparse
+import json
+import os
+import shutil
+import subprocess
 import sys
-import sysconfig
-import time
-import unicodedata
-import warnings
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+import venv
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import corpus  # noqa: E402
 
-from params.clean import CleanParams
-from params.dedup import DedupParams
+DATATROVE = ("datatrove[processing]==0.10.1", "spacy==3.8.18", "jieba==0.42.1", "nltk", "orjson")
+ENGLISH, CHINESE = "eng", "cmn"
+VOCAB_SIZE = 16_384
+SECTIONS = {
+    "clean": {"preset": ["gopher", "c4", "fineweb"], "words": {"min_alpha_words": 0.5}, "c4": {"curly_brackets": None}},
+    "dedup": {"bands": 14, "rows": 8},
+    "shard": {"context": 1024},
+}
+SIZES_MB = (30, 300, 1000)
 
-TOKEN = re.compile(r"\w+(?:[^\w\s]+\w+)*|[^\w\s]")
-INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
-PEER_MB = 1.0
-PROSE = {".txt", ".md", ".rst"}
+
+@dataclass(frozen=True)
+class Bench:
+    """A folder to work in, and how much text."""
+
+    folder: Path
+    megabytes: float
+    peer_megabytes: float
+
+    @cached_property
+    def files(self) -> list[Path]:
+        return corpus.fetch(self.folder / "corpus", int(self.megabytes * 1e6))
+
+    @cached_property
+    def samples(self) -> dict[str, Path]:
+        """A file of documents drawn evenly for the peer, by its name of the language."""
+        return {
+            language: draw(path, self.folder / f"{path.stem}-{self.peer_megabytes:g}.jsonl", self.peer_megabytes)
+            for language, path in zip((ENGLISH, CHINESE), self.files, strict=True)
+        }
+
+    @cached_property
+    def peer_python(self) -> Path:
+        """An interpreter with datatrove."""
+        home = self.folder / "datatrove"
+        python = home / "bin" / "python"
+        if not (home / "done").exists():
+            say("installing datatrove")
+            shutil.rmtree(home, ignore_errors=True)
+            venv.create(home, with_pip=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *DATATROVE], check=True)
+            (home / "done").touch()
+        return python
+
+    @cached_property
+    def tokenizer(self) -> Path:
+        """A vocabulary of both languages."""
+        path = self.folder / f"tokenizer-{VOCAB_SIZE}" / "tokenizer.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            train_tokenizer(list(self.samples.values()), path)
+        return path
+
+    def ours(self, files: list[Path], *, workers: int = 1, sections: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What tests/bench/chain.py measured on these files."""
+        store = self.folder / "store"
+        shutil.rmtree(store, ignore_errors=True)
+        parameters = json.dumps(SECTIONS if sections is None else sections)
+        command = [sys.executable, HERE / "chain.py", store, self.tokenizer, str(workers), parameters, *files]
+        return run(command)
+
+    def peer(self, what: str, language: str) -> dict[str, Any]:
+        """What datatrove_peer.py measured on the sample of a language, with the sample's size."""
+        out = self.folder / f"peer-{what}-{language}"
+        shutil.rmtree(out, ignore_errors=True)
+        sample = self.samples[language]
+        found = run([self.peer_python, HERE / "datatrove_peer.py", what, sample, out, language, self.tokenizer])
+        return found | {"mb": text_mb(sample)}
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(sysconfig.get_path("purelib"))
-    wanted = float(sys.argv[2]) * 1e6 if len(sys.argv) > 2 else 20e6
-    texts = _up_to(documents(folder), wanted)
-    few = _up_to(iter(texts), PEER_MB * 1e6)
-    report("corpus", megabytes(texts), "MB")
-    compile_s = _compile_seconds()
-    report("kernels.first_import", compile_s, "s")
-    columns = [pa.array(texts[start:stop], pa.large_string()) for start, stop in _batches(len(texts))]
-    _compare("clean", texts, few, lambda: [_clean(column) for column in columns], lambda: [plain_clean(t) for t in few])
-    _compare(
-        "minhash", texts, few, lambda: [_sign(column) for column in columns], lambda: [plain_minhash(t) for t in few]
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("~/.cache/gristmill-bench").expanduser())
+    parser.add_argument("--megabytes", type=float, default=330.0, help="of corpus; a fifth of it Chinese (330)")
+    parser.add_argument("--peer-megabytes", type=float, default=12.0, help="of each language for datatrove (12)")
+    parser.add_argument("--only", nargs="*", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
+    given = parser.parse_args()
+    bench = Bench(given.folder.absolute(), given.megabytes, given.peer_megabytes)
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(bench.folder / "numba"))
+    report("corpus", sum(map(text_mb, bench.files)), "MB")
+    for name in given.only:
+        MEASUREMENTS[name](bench)
 
 
-def documents(folder: Path) -> Iterator[str]:
-    """Prose of a folder, in path order."""
-    warnings.simplefilter("ignore", SyntaxWarning)
-    for path in sorted(folder.rglob("*")):
-        try:
-            if path.suffix in PROSE or path.name == "METADATA":
-                yield path.read_text(encoding="utf-8")
-            elif path.suffix == ".py":
-                yield docstrings(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, SyntaxError, ValueError, OSError):
-            continue
+def chain(bench: Bench) -> None:
+    """JSON lines to token blocks: read, filter, MinHash, encode, pack."""
+    mine = bench.ours(bench.files)
+    size = sum(map(text_mb, bench.files))
+    for stage, seconds in mine["stages"].items():
+        report(f"chain.{stage}", seconds["cpu_s"], "cpu-s")
+        report(f"chain.{stage}.peak", seconds["peak_mb"], "MB")
+    report("chain", size / mine["cpu_s"], "MB/cpu-s")
+    report("chain.peak", mine["peak_mb"], "MB")
+    peers = [bench.peer("chain", language) for language in (ENGLISH, CHINESE)]
+    # A corpus of a fifth Chinese takes the peer the sum of what its parts take.
+    parts = [text_mb(path) * peer["cpu_s"] / peer["mb"] for path, peer in zip(bench.files, peers, strict=True)]
+    report("chain.datatrove", size / sum(parts), "MB/cpu-s")
+    report("chain_vs_datatrove", sum(parts) / mine["cpu_s"], "x")
 
 
-def docstrings(source: str) -> str:
-    """The prose of a Python file."""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = (ast.get_docstring(node) for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
-    return "\n\n".join(text for text in found if text)
+def minhash(bench: Bench) -> None:
+    """Near duplicates alone: signatures, buckets, clusters, and writing those that stay."""
+    english = bench.files[:1]
+    mine = bench.ours(english, sections={"clean": {"preset": []} | NO_FILTERS, "dedup": SECTIONS["dedup"]})
+    speed = text_mb(english[0]) / mine["stages"]["dedup"]["cpu_s"]
+    peer = bench.peer("minhash", ENGLISH)
+    report("minhash", speed, "MB/cpu-s")
+    report("minhash.datatrove", peer["mb"] / peer["cpu_s"], "MB/cpu-s")
+    report("minhash_vs_datatrove", speed * peer["cpu_s"] / peer["mb"], "x")
 
 
-def plain_clean(text: str) -> tuple[int, ...]:
-    """Normal form and the counts of the word and line rules, as one writes them with the standard library."""
-    text = INVISIBLE.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n")))
-    text = re.sub("\n{4,}", "\n\n\n", "\n".join(line.rstrip() for line in text.split("\n")))
-    tokens = TOKEN.findall(text)
-    words = [token for token in tokens if token[0].isalnum()]
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    stops = set(CleanParams().words.stop_words) & {word.lower() for word in words}
-    alphabetic = sum(any(map(str.isalpha, token)) for token in tokens)
-    bullets, ellipses = sum(line[0] in "-•" for line in lines), sum(line.endswith(("...", "…")) for line in lines)
-    return len(tokens), sum(map(len, words)), alphabetic, len(stops), len(lines) - len(set(lines)), bullets, ellipses
+def workers(bench: Bench) -> None:
+    """Wall time of the chain with one and with two workers."""
+    seconds = [bench.ours(bench.files, workers=number)["wall_s"] for number in (1, 2)]
+    report("one_worker", seconds[0], "s")
+    report("two_workers", seconds[1], "s")
+    report("two_workers_vs_one", seconds[0] / seconds[1], "x")
 
 
-def plain_minhash(text: str) -> list[int]:
-    """Signature over 5-word shingles with numpy doing the permutations."""
-    import numpy as np
+def growth(bench: Bench) -> None:
+    """Speed and peak memory as the corpus grows."""
+    for size in SIZES_MB:
+        files = corpus.fetch(bench.folder / "corpus", size * 1_000_000)
+        mine = bench.ours(files)
+        report(f"growth.{size}", sum(map(text_mb, files)) / mine["cpu_s"], "MB/cpu-s")
+        report(f"growth.{size}.peak", mine["peak_mb"], "MB")
 
-    params = DedupParams()
-    words = re.findall(r"\w+", text.lower())
-    size = params.shingle_words
-    shingles = {hash(tuple(words[at : at + size])) & 0xFFFFFFFF for at in range(max(1, len(words) - size + 1))}
-    values = np.fromiter(shingles, np.uint32, len(shingles))
-    draw = np.random.default_rng(params.seed)
-    factors = draw.integers(1, 2**32, params.bands * params.rows, dtype=np.uint32) | np.uint32(1)
-    return [int((values * factor).min()) for factor in factors]
+
+def run(command: list[Any]) -> dict[str, Any]:
+    """The JSON object that a program prints last."""
+    environment = os.environ | {"PYTHONPATH": str(HERE.parents[1])}
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def draw(path: Path, out: Path, megabytes: float) -> Path:
+    """Every n-th document of a file, about so many megabytes."""
+    if not out.exists():
+        step = max(1, round(path.stat().st_size / (megabytes * 1e6)))
+        with path.open(encoding="utf-8") as lines, out.open("w", encoding="utf-8") as drawn:
+            drawn.writelines(line for number, line in enumerate(lines) if number % step == 0)
+    return out
+
+
+def texts(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+def text_mb(path: Path) -> float:
+    """Megabytes of text in a file, without what JSON puts around it."""
+    with path.open(encoding="utf-8") as lines:
+        return sum(len(json.loads(line)["text"].encode()) for line in lines) / 1e6
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def report(name: str, value: float, unit: str) -> None:
-    print(f"BENCH {name} {value:.3g} {unit}", flush=True)
-
-
-def megabytes(texts: list[str]) -> float:
-    return sum(len(text.encode()) for text in texts) / 1e6
-
-
-def _compare(
-    name: str, texts: list[str], few: list[str], ours: Callable[[], object], peer: Callable[[], object]
-) -> None:
-    ours()
-    speed, peer_speed = megabytes(texts) / _cpu_seconds(ours), megabytes(few) / _cpu_seconds(peer)
-    report(f"{name}", speed, "MB/s")
-    report(f"{name}.plain_python", peer_speed, "MB/s")
-    report(f"{name}.ratio", speed / peer_speed, "x")
-
-
-def _clean(column: pa.LargeStringArray) -> object:
-    from tasks.text.measures import measure
-    from tasks.text.normalization import normalize
-    from tasks.text.rules import judge
-
-    params = CleanParams()
-    return judge(params, measure(normalize(column), params.words.stop_words))
-
-
-def _sign(column: pa.LargeStringArray) -> object:
-    from tasks.duplicates.signatures import sign
-
-    return sign(column, DedupParams())
-
-
-def _compile_seconds() -> float:
-    """Importing the kernels: compilation, or reading them from the cache."""
-    start = time.perf_counter()
-    _clean(pa.array(["a"], pa.large_string()))
-    _sign(pa.array(["a"], pa.large_string()))
-    return time.perf_counter() - start
-
-
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def _up_to(texts: Iterator[str], size: float) -> list[str]:
-    taken: list[str] = []
-    for text in texts:
-        if size <= 0:
-            break
-        taken.append(text)
-        size -= len(text.encode())
-    return taken
-
-
-def _batches(number: int) -> Iterator[tuple[int, int]]:
-    return pairwise([*range(0, number, 1000), number])
-
-
-if __name__ == "__main__":
-    main()
+    print(f"BENCH {name} {value:.4g} {unit}", flush=True)

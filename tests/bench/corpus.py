@@ -2,7 +2,7 @@
 
     python tests/bench/corpus.py FOLDER [megabytes]
 
-Needs `apt-get`, `dpkg-deb` and `npm`, no root. English: the manuals of Rust, OpenJDK, PostgreSQL, Python and Linux.
+Needs `apt-get`, `dpkg-deb` and `npm`, no root. English: books and the manuals of languages, libraries and Linux.
 Chinese: manual pages, the Debian reference and handbook, LibreOffice's help, and classical poems. What cannot be
 fetched is named and left out; with nothing fetched, the documentation of the running interpreter's packages stands in.
 """
@@ -17,14 +17,30 @@ import sysconfig
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-ENGLISH = ("rust-doc", "openjdk-17-doc", "postgresql-doc-15", "python3.11-doc", "linux-doc-6.12")
+ENGLISH = (
+    "anarchism",
+    "erlang-doc",
+    "ghc-doc",
+    "libboost1.74-doc",
+    "libreoffice-help-en-us",
+    "linux-doc-6.12",
+    "llvm-14-doc",
+    "openjdk-17-doc",
+    "postgresql-doc-15",
+    "python3.11-doc",
+    "qtbase5-doc-html",
+    "rust-doc",
+)
 CHINESE = ("manpages-zh", "debian-reference-zh-cn", "debian-handbook", "libreoffice-help-zh-cn")
 POEMS = "chinese-poetry"
 CHINESE_SHARE = 0.2
 MIN_CHARACTERS = 40
+ENDINGS = (".html", ".htm", ".rst", ".txt", ".json", ".gz", ".md")
+FILES_AT_ONCE = 256
 _HAN = re.compile("[\u4e00-\u9fff]")
 _ROFF = re.compile(r"^[.'].*$|\\f.|\\-|\\&|\\s[+-]?\d", re.MULTILINE)
 
@@ -72,15 +88,31 @@ def _unpack(name: str, folder: Path) -> Path | None:
 
 
 def _documents(trees: list[Path], *, chinese: bool) -> Iterator[str]:
-    """Texts of the trees' files, in path order, those in the other script left out."""
-    endings = (".html", ".htm", ".rst", ".txt", ".json", ".gz", ".md")
-    paths = [path for tree in trees for path in sorted(tree.rglob("*")) if path.suffix in endings and path.is_file()]
+    """Texts of the trees' files, those in the other script left out; always from the tree that has given least."""
     with ProcessPoolExecutor() as pool:
-        for texts in pool.map(_read, paths, chunksize=64):
-            for text in texts:
-                is_chinese = len(_HAN.findall(text)) >= 0.3 * len(re.findall(r"\w", text))
-                if len(text) >= MIN_CHARACTERS and is_chinese == chinese:
-                    yield text
+        streams = [(_texts(tree, pool), tree.name) for tree in trees]
+        given = dict.fromkeys((name for _, name in streams), 0)
+        while streams:
+            stream = min(streams, key=lambda each: given[each[1]])
+            text = next(stream[0], None)
+            if text is None:
+                streams.remove(stream)
+            elif len(text) >= MIN_CHARACTERS and _is_chinese(text) == chinese:
+                given[stream[1]] += len(text.encode())
+                yield text
+
+
+def _texts(tree: Path, pool: ProcessPoolExecutor) -> Iterator[str]:
+    """Texts of a tree's files in the order of a hash of their paths, so that neighbours are no near copies."""
+    paths = [path for path in tree.rglob("*") if path.suffix in ENDINGS and path.is_file() and not path.is_symlink()]
+    paths.sort(key=lambda path: sha256(str(path.relative_to(tree)).encode()).digest())
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        for texts in pool.map(_read, paths[start : start + FILES_AT_ONCE], chunksize=16):
+            yield from texts
+
+
+def _is_chinese(text: str) -> bool:
+    return len(_HAN.findall(text)) >= 0.3 * len(re.findall(r"\w", text))
 
 
 def _read(path: Path) -> list[str]:

@@ -1,0 +1,93 @@
+"""Our side of bench_data.py: JSON lines to token shards by the stages themselves, without servers.
+
+    python tests/bench/chain.py OUT TOKENIZER WORKERS PARAMETERS FILE.jsonl …
+
+PARAMETERS is a JSON object of sections, such as {"dedup": {"bands": 14, "rows": 8}}. Prints one JSON object: processor
+and wall seconds of every stage, and the peak memory of the process.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from params.pipeline import PipelineParams
+from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing
+from tasks.artifacts.memory import PeakMemory
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
+from tasks.context import Run, roots_of
+
+STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
+
+
+def main() -> None:
+    out, tokenizer, workers, parameters = sys.argv[1:5]
+    sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[5:])}}
+    params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
+    print(json.dumps(measure(params, Path(out), Path(tokenizer))))
+
+
+def sources(files: list[str]) -> list[dict[str, str]]:
+    return [{"name": Path(file).stem, "path": file} for file in files]
+
+
+def measure(params: PipelineParams, out: Path, tokenizer: Path) -> dict[str, Any]:
+    """Run the data stages one after the other; seconds by stage."""
+    run = Run(Store(out), params.run, RunRecord.begin("bench", {}), roots=roots_of(params))
+    vocabulary = seal(run, "train_tokenizer", lambda folder: copy_tokenizer(tokenizer, folder))
+    made: dict[str, Manifest] = {}
+    seconds: dict[str, dict[str, float]] = {}
+    warm_up()
+    begin = time.process_time(), time.perf_counter()
+    for name in STAGES:
+        cpu, wall, memory = time.process_time(), time.perf_counter(), PeakMemory()
+        made[name] = run_stage(name, params, run, made, vocabulary)
+        seconds[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+        seconds[name]["peak_mb"] = memory.read_mb()
+    return {
+        "cpu_s": time.process_time() - begin[0],
+        "wall_s": time.perf_counter() - begin[1],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "stages": seconds,
+        "counts": {name: manifest.metrics.counts for name, manifest in made.items()},
+    }
+
+
+def run_stage(name: str, params: PipelineParams, run: Run, made: dict[str, Manifest], vocabulary: Manifest) -> Manifest:
+    from importlib import import_module
+
+    stage = getattr(import_module(f"tasks.{name}"), name)
+    before = list(made.values())[-1:]
+    inputs = [vocabulary, *before] if name == "shard" else before
+    return seal(run, name, lambda folder: stage.work(getattr(params, name), *inputs, out=folder, run=run))
+
+
+def seal(run: Run, name: str, work: Callable[[Path], Metrics]) -> Manifest:
+    recipe = Recipe(stage=name, version=1, params={})
+    with run.store.lock(recipe):
+        draft = run.store.draft(recipe, {})
+        return run.store.seal(recipe, draft, work(draft), timing=Timing(), made_by={}, volatile=("logs/*",))
+
+
+def copy_tokenizer(tokenizer: Path, folder: Path) -> Metrics:
+    from tokenizers import Tokenizer
+
+    from tasks.tokenizer.files import save_tokenizer
+
+    save_tokenizer(Tokenizer.from_file(str(tokenizer)), folder)
+    return Metrics()
+
+
+def warm_up() -> None:
+    """Import the kernels, which compiles them the first time."""
+    import tasks.duplicates.verdicts
+    import tasks.text.filtering
+    import tasks.tokenizer.encoder  # noqa: F401
+
+
+if __name__ == "__main__":
+    main()
