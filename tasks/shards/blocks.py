@@ -10,7 +10,7 @@ import pyarrow as pa
 from tasks.artifacts.digest import commit
 from tasks.shards.packing import Layout, Tokens
 
-_BATCH_BYTES = 1 << 25  # of a record batch: what writing a file of any size holds in memory
+_BATCH_BYTES = 1 << 25
 
 
 class Blocks:
@@ -46,15 +46,15 @@ def evenly(total: int, limit: int | None) -> npt.NDArray[np.int64]:
     return np.arange(limit) * total // limit
 
 
-def write_blocks(path: Path, layout: Layout, first: int, last: int) -> None:
+def write_blocks(path: Path, layout: Layout, first: int, last: int, *, batch_bytes: int = _BATCH_BYTES) -> None:
     """Write blocks first to last - 1 as an uncompressed Arrow IPC file with one column, input_ids.
 
-    A file of more than 32 MB has several record batches.
+    A file of more than `batch_bytes` has several record batches, of which one is in memory at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     head = _batch(layout.blocks(first, first + 1))
-    rows = max(1, _BATCH_BYTES // head.nbytes)
+    rows = max(1, batch_bytes // head.nbytes)
     with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, head.schema) as writer:
         for start in range(first, last, rows):
             writer.write_batch(_batch(layout.blocks(start, min(start + rows, last))))

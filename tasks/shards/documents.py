@@ -57,7 +57,7 @@ def read_index(encoded: Sequence[Encoded], *, seed: int | None, run_map: Map) ->
         if seed is None:
             return _joined(sizes, np.int64), np.zeros(0, np.uint64), []
         ids = (doc_id for batch in batches for doc_id in batch.column("id").to_pylist())
-        hashes = np.fromiter((xxhash.xxh3_64_intdigest(doc_id, seed) for doc_id in ids), np.uint64)
+        hashes = np.fromiter((xxhash.xxh3_64_intdigest(doc_id.encode(), seed) for doc_id in ids), np.uint64)
         return _joined(sizes, np.int64), hashes, [batch.column("source").dictionary_encode() for batch in batches]
 
     parts = run_map(read, encoded, name="read index")

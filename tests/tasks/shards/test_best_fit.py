@@ -1,5 +1,7 @@
 """Best-fit packing against blocks made by hand and a plain best-fit decreasing."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -24,7 +26,7 @@ def pack(stored, folder, *, context, chunks=1 << 18):
     lengths = np.diff(starts) - 1
     bounds = cut_windows(lengths, context, chunks=chunks)
     paths = []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds.tolist()):
         pieces = pack_window(lengths[first:last], context)
         pieces.document[:] += first
         paths.append(folder / f"{first}.npy")
@@ -67,9 +69,7 @@ def test_a_document_in_a_packed_block_has_the_losses_it_has_alone(store, tmp_pat
         for block, at, length in zip(pieces.block, pieces.at, pieces.length, strict=True):
             end = min(at + length, 8)
             alone = make_batch(blocks[block : block + 1, at - 1 : end + 1], begin=BEGIN, padding=PADDING, device=cpu)
-            torch.testing.assert_close(
-                packed[block, at - 1 : end], token_losses(model, alone)[0], rtol=1e-5, atol=1e-5
-            )
+            torch.testing.assert_close(packed[block, at - 1 : end], token_losses(model, alone)[0], rtol=1e-5, atol=1e-5)
 
 
 @given(documents, st.integers(2, 9), st.integers(1, 3), st.integers(1, 9))
