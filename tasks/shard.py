@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
     from tasks.shards.documents import Index
     from tasks.shards.encoding import Encoded
     from tasks.shards.mixture import Mixture
-    from tasks.shards.ordering import Order
-    from tasks.shards.packing import Layout
+    from tasks.shards.packing import Copies, Layout
     from tasks.shards.stream import TokenStream
+    from tasks.tokenizer.encoder import Encoder
     from tasks.tokenizer.files import SpecialIds
 
 Split = Literal["train", "validation", "test"]
@@ -33,7 +35,7 @@ class _Work:
     """What every step of the stage needs."""
 
     params: ShardParams
-    tokenizer: Path
+    encoder: "Encoder"
     ids: "SpecialIds"
     out: Path
     run: Run
@@ -50,9 +52,10 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
     shuffling are for training alone. Leaves {split}/NNNNNN.arrow (blocks), documents/{split}.arrow, report.json, and
     pieces/train/NNNNNN.arrow where the documents' offsets alone do not say where they lie.
     """
+    from tasks.tokenizer.encoder import Encoder
     from tasks.tokenizer.files import special_ids
 
-    work = _Work(params, tokenizer.folder, special_ids(tokenizer.folder), out, run)
+    work = _Work(params, Encoder(tokenizer.folder), special_ids(tokenizer.folder), out, run)
     made = {split: _shard_split(split, splits, work) for split in SPLITS}
     train = made["train"]["counts"]
     if train["blocks"] < 2:
@@ -86,10 +89,10 @@ def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
     stream = TokenStream([part.tokens for part in encoded], token_dtype(work.ids.vocab_size))
     mixture = _mix(index, params) if is_mixed else None
     layout = _lay_out(split, stream, index, mixture, work)
-    _write_blocks(split, layout, work)
     table = work.out / "documents" / f"{split}.arrow"
     in_order = mixture is None and (split != "train" or params.packing == "greedy")
-    write_documents(table, encoded, index.starts[:-1] if in_order else None)
+    offsets = index.starts[:-1] if in_order else None
+    _write(split, layout, partial(write_documents, table, encoded, offsets), work)
     num_tokens = len(stream) - index.num_docs
     used = num_tokens if mixture is None else sum(use.used_tokens for use in mixture.uses)
     report = {
@@ -109,14 +112,11 @@ def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
 
 def _encode(split: Split, splits: Manifest, work: _Work) -> "list[Encoded]":
     from tasks.shards.encoding import Encoded, encode_shard
-    from tasks.tokenizer.encoder import Encoder
-
-    encoder = Encoder(work.tokenizer)
 
     def encode(source: Path) -> Encoded:
         into = Encoded(work.scratch(split) / f"{source.stem}.tokens", work.scratch(split) / source.name)
         if not into.done:
-            encode_shard(source, into, encoder=encoder, begin=work.ids.begin)
+            encode_shard(source, into, encoder=work.encoder, begin=work.ids.begin)
         return into
 
     return work.run.map(encode, splits.paths(f"{split}/*.arrow"), name=f"encode {split}")
@@ -132,54 +132,43 @@ def _lay_out(split: Split, stream: "TokenStream", index: "Index", mixture: "Mixt
     """Decide which tokens stand in which block."""
     from tasks.shards.greedy import Greedy
     from tasks.shards.ordering import spread
+    from tasks.shards.packing import BlockFormat, Copies
 
-    params, ids = work.params, work.ids
-    order = spread(index, mixture.copies, shuffled=params.shuffle_seed is not None) if mixture else None
-    if split == "train" and params.packing == "best_fit":
+    shape = BlockFormat(work.params.context, work.ids.begin, work.ids.padding)
+    order = spread(index, mixture.copies, shuffled=work.params.shuffle_seed is not None) if mixture else None
+    copies = Copies(index.starts, order.documents if order else None)
+    if split == "train" and work.params.packing == "best_fit":
         from tasks.shards.best_fit import BestFit
 
-        windows = _pack_windows(index, order, work)
-        return BestFit(stream, index.starts, windows, context=params.context, begin=ids.begin, padding=ids.padding)
-    return Greedy(
-        stream,
-        index.starts,
-        context=params.context,
-        begin=ids.begin,
-        padding=ids.padding,
-        order=order.documents if order else None,
-    )
+        return BestFit(stream, index.starts, _pack_windows(copies, order.breaks if order else [], work), shape)
+    return Greedy(stream, copies, shape)
 
 
-def _pack_windows(index: "Index", order: "Order | None", work: _Work) -> list[Path]:
+def _pack_windows(copies: "Copies", breaks: list[int], work: _Work) -> list[Path]:
     from tasks.shards.best_fit import cut_windows, pack_window, save_window
 
-    context = work.params.context
-    lengths = index.lengths if order is None else index.lengths[order.documents]
-    bounds = cut_windows(lengths, context, breaks=None if order is None else order.breaks)
+    bounds = cut_windows(copies, work.params.context, breaks=breaks)
 
     def pack(window: int) -> Path:
         path = work.scratch("train") / "windows" / f"{window:06d}.npy"
         if not path.exists():
             first, last = bounds[window], bounds[window + 1]
-            pieces = pack_window(lengths[first:last], context)
-            rows = pieces.document + first
-            save_window(path, replace(pieces, document=rows if order is None else order.documents[rows]))
+            pieces = pack_window(copies.lengths(first, last), work.params.context)
+            save_window(path, replace(pieces, document=copies.documents(first, last)[pieces.document]))
         return path
 
     return work.run.map(pack, range(len(bounds) - 1), name="pack window")
 
 
-def _write_blocks(split: Split, layout: "Layout", work: _Work) -> None:
-    """Write the block files, and beside them where their pieces come from; each file is a unit of work."""
+def _write(split: Split, layout: "Layout", write_table: Callable[[], None], work: _Work) -> None:
+    """Write the block files, each of them a unit of work, beside them where their pieces come from, and the table."""
     from tasks.documents.shards import shard_name, shard_writer
     from tasks.shards.blocks import write_blocks
-    from tasks.shards.packing import PIECE
+    from tasks.shards.packing import PIECE, portions
     from tasks.shards.places import PIECES_FOLDER
 
-    def write(number: int) -> None:
-        path = work.out / split / shard_name(number)
-        first = number * work.params.blocks_per_shard
-        last = min(first + work.params.blocks_per_shard, layout.num_blocks)
+    def write(first: int, last: int) -> None:
+        path = work.out / split / shard_name(first // work.params.blocks_per_shard)
         if path.exists():
             return
         if (pieces := layout.pieces(first, last)) is not None:
@@ -187,7 +176,9 @@ def _write_blocks(split: Split, layout: "Layout", work: _Work) -> None:
                 writer.write_batch(pieces.table())
         write_blocks(path, layout, first, last)
 
-    work.run.map(write, range(-(-layout.num_blocks // work.params.blocks_per_shard)), name=f"write {split} blocks")
+    units: list[Callable[[], None]] = [write_table]
+    units += [partial(write, *bounds) for bounds in portions(layout.num_blocks, work.params.blocks_per_shard)]
+    work.run.map(lambda unit: unit(), units, name=f"write {split} blocks")
 
 
 def _shares(layout: "Layout", context: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numba import types
 
 from tasks.artifacts.digest import commit
-from tasks.shards.packing import Indices, PackingFigures, Pieces, Tokens, numbered
+from tasks.shards.packing import BlockFormat, Copies, Indices, PackingFigures, Pieces, Tokens, numbered, portions
 from tasks.shards.stream import TokenStream
 from tasks.text.kernels import OFFSETS, kernel, subroutine
 
@@ -28,14 +28,15 @@ Flags = npt.NDArray[np.bool_]
 _WINDOW_CHUNKS = 1 << 18
 
 
-def cut_windows(
-    lengths: Indices, context: int, *, breaks: Indices | None = None, chunks: int = _WINDOW_CHUNKS
-) -> Indices:
-    """Bounds of the windows over documents of these lengths: also at every one of the `breaks`."""
-    ends = np.cumsum(_num_chunks(lengths, context))
-    by_size = np.flatnonzero(np.diff(ends // chunks)) + 1
-    asked = np.zeros(0, np.int64) if breaks is None else breaks
-    return np.unique(np.concatenate([[0, len(lengths)], by_size, asked]))
+def cut_windows(copies: Copies, context: int, *, breaks: Sequence[int] = (), chunks: int = _WINDOW_CHUNKS) -> list[int]:
+    """Bounds of the windows: one ends after so many chunks, and at every one of the `breaks`."""
+    bounds = {0, len(copies), *breaks}
+    before = 0  # chunks of all copies up to here
+    for low, high in portions(len(copies)):
+        ends = before + np.cumsum(_num_chunks(copies.lengths(low, high), context))
+        bounds.update((np.flatnonzero(np.diff(ends // chunks, prepend=before // chunks)) + low).tolist())
+        before = int(ends[-1])
+    return sorted(bounds)
 
 
 def pack_window(lengths: Indices, context: int) -> Pieces:
@@ -66,21 +67,13 @@ class BestFit:
     """The blocks of packed windows, whose pieces name documents by their rows in the split."""
 
     def __init__(
-        self,
-        stream: TokenStream,
-        starts: Indices,
-        windows: Sequence[Path],
-        *,
-        context: int,
-        begin: int,
-        padding: int,
+        self, stream: TokenStream, starts: Indices, windows: Sequence[Path], block_format: BlockFormat
     ) -> None:
+        """`starts`: position in the encoded stream of each document's begin token."""
         self._stream = stream
         self._starts = starts
         self._windows = windows
-        self._context = context
-        self._begin = begin
-        self._padding = padding
+        self._format = block_format
         self._ends = np.cumsum([_num_blocks(_load(path)) for path in windows], dtype=np.int64)
 
     @property
@@ -94,25 +87,25 @@ class BestFit:
         num_copies = num_cropped = num_pieces = used = num_full = 0
         for path in self._windows:
             pieces = _load(path)
-            is_first, is_full = pieces.start == 0, pieces.length == self._context
+            is_first, is_full = pieces.start == 0, pieces.length == self._format.context
             num_copies += int(np.count_nonzero(is_first))
-            num_cropped += int(np.count_nonzero(pieces.start == self._context))
+            num_cropped += int(np.count_nonzero(pieces.start == self._format.context))
             num_pieces += len(pieces.start)
             used += int(pieces.length.sum()) + len(pieces.start)
             num_full += int(np.count_nonzero(is_full))
         closing = self.num_blocks - num_full
-        num_padding = self.num_blocks * (self._context + 1) - used - closing
+        num_padding = self.num_blocks * (self._format.context + 1) - used - closing
         return PackingFigures(num_copies, num_cropped, num_pieces, num_padding)
 
     def blocks(self, first: int, last: int) -> Tokens:
         """Blocks first to last - 1, shape (last - first, context + 1)."""
-        pieces, width = self.pieces(first, last), self._context + 1
-        flat = np.full((last - first) * width, self._padding, self._stream.dtype)
+        pieces, width = self.pieces(first, last), self._format.context + 1
+        flat = np.full((last - first) * width, self._format.padding, self._stream.dtype)
         targets = pieces.block * width + pieces.at
-        flat[targets - 1] = self._begin
+        flat[targets - 1] = self._format.begin
         ends = pieces.at + pieces.length
         closes = ends < width  # the end of a document: a begin token follows, also behind the last of a block
-        flat[(pieces.block * width + ends)[closes]] = self._begin
+        flat[(pieces.block * width + ends)[closes]] = self._format.begin
         sources = self._starts[pieces.document] + 1 + pieces.start
         self._stream.gather(sources, targets, pieces.length, flat)
         return flat.reshape(-1, width)

@@ -9,94 +9,86 @@ from functools import cached_property
 
 import numpy as np
 
-from tasks.shards.packing import Indices, PackingFigures, Pieces, Tokens, numbered
+from tasks.shards.packing import BlockFormat, Copies, Indices, PackingFigures, Pieces, Tokens, numbered, portions
 from tasks.shards.stream import TokenStream
 
 
 class Greedy:
     """The blocks of a stream of documents, in the order of the split or in one of its own."""
 
-    def __init__(
-        self,
-        stream: TokenStream,
-        starts: Indices,
-        *,
-        context: int,
-        begin: int,
-        padding: int,
-        order: Indices | None = None,
-    ) -> None:
-        """`starts`: position in the encoded stream of each document's begin token, and its end; `order`: documents."""
+    def __init__(self, stream: TokenStream, copies: Copies, block_format: BlockFormat) -> None:
         self._stream = stream
-        self._starts = starts
-        self._context = context
-        self._begin = begin
-        self._padding = padding
-        self._order = order
-        sizes = np.diff(starts) if order is None else starts[order + 1] - starts[order]
-        self._offsets = starts if order is None else np.concatenate([[0], np.cumsum(sizes)])
+        self._copies = copies
+        self._format = block_format
+        self._offsets = copies.starts if copies.order is None else _offsets(copies)
 
     @property
     def num_blocks(self) -> int:
         """Blocks of the split."""
-        return -(-int(self._offsets[-1]) // self._context)
+        return -(-int(self._offsets[-1]) // self._format.context)
 
     @cached_property
     def figures(self) -> PackingFigures:
         """Padding and cropping."""
-        first = self._offsets[:-1] // self._context
-        last = np.maximum((self._offsets[1:] - 2) // self._context, first)
-        spans = last - first + 1
-        return PackingFigures(
-            num_copies=len(spans),
-            num_cropped=int(np.count_nonzero(spans > 1)),
-            num_pieces=int(spans.sum()),
-            num_padding=self.num_blocks * self._context - int(self._offsets[-1]),
-        )
+        num_cropped = num_pieces = 0
+        for low, high in portions(len(self._copies)):
+            begins, ends = self._offsets[low:high], self._offsets[low + 1 : high + 1]
+            first = begins // self._format.context
+            spans = np.maximum((ends - 2) // self._format.context - first, 0) + 1
+            num_cropped += int(np.count_nonzero(spans > 1))
+            num_pieces += int(spans.sum())
+        num_padding = self.num_blocks * self._format.context - int(self._offsets[-1])
+        return PackingFigures(len(self._copies), num_cropped, num_pieces, num_padding)
 
     def blocks(self, first: int, last: int) -> Tokens:
         """Blocks first to last - 1, shape (last - first, context + 1)."""
-        begins, ends, total = first * self._context, last * self._context + 1, int(self._offsets[-1])
-        flat = np.full(ends - begins, self._padding, self._stream.dtype)
-        if self._order is None:
+        begins, ends, total = first * self._format.context, last * self._format.context + 1, int(self._offsets[-1])
+        flat = np.full(ends - begins, self._format.padding, self._stream.dtype)
+        if self._copies.order is None:
             held = self._stream.read(begins, min(ends, total))
             flat[: len(held)] = held
         else:
             self._gather(begins, min(ends, total), flat)
         if total < ends:
-            flat[total - begins] = self._begin
-        windows = np.lib.stride_tricks.sliding_window_view(flat, self._context + 1)
-        return np.ascontiguousarray(windows[:: self._context])
+            flat[total - begins] = self._format.begin
+        windows = np.lib.stride_tricks.sliding_window_view(flat, self._format.context + 1)
+        return np.ascontiguousarray(windows[:: self._format.context])
 
     def pieces(self, first: int, last: int) -> Pieces | None:
         """Where documents lie in these blocks; None in the order of the split, where their offsets say it."""
-        if self._order is None:
+        if self._copies.order is None:
             return None
-        low, high = self._copies(first * self._context, last * self._context + 1)
-        copies = np.arange(low, high)
-        offsets = self._offsets[low:high]
-        pieces = cut_stream(offsets, self._offsets[low + 1 : high + 1] - offsets - 1, self._context)
+        low, high = self._within(first * self._format.context, last * self._format.context + 1)
+        pieces = cut_stream(self._offsets[low:high], self._copies.lengths(low, high), self._format.context)
         inside = (pieces.block >= first) & (pieces.block < last)
         return Pieces(
             block=pieces.block[inside] - first,
-            document=self._order[copies[pieces.document[inside]]],
+            document=self._copies.documents(low, high)[pieces.document[inside]],
             at=pieces.at[inside],
             start=pieces.start[inside],
             length=pieces.length[inside],
         )
 
-    def _copies(self, begins: int, ends: int) -> tuple[int, int]:
+    def _within(self, begins: int, ends: int) -> tuple[int, int]:
         """The copies that have a token in this range of the stream."""
         low = int(np.searchsorted(self._offsets, begins, side="right")) - 1
         return low, int(np.searchsorted(self._offsets[:-1], ends, side="left"))
 
     def _gather(self, begins: int, ends: int, flat: Tokens) -> None:
-        assert self._order is not None, "read in one go otherwise"
-        low, high = self._copies(begins, ends)
+        low, high = self._within(begins, ends)
         offsets = self._offsets[low:high]
         froms = np.maximum(offsets, begins)
         lengths = np.minimum(self._offsets[low + 1 : high + 1], ends) - froms
-        self._stream.gather(self._starts[self._order[low:high]] + froms - offsets, froms - begins, lengths, flat)
+        sources = self._copies.starts[self._copies.documents(low, high)] + froms - offsets
+        self._stream.gather(sources, froms - begins, lengths, flat)
+
+
+def _offsets(copies: Copies) -> Indices:
+    """Position in the packed stream of each copy's begin token, and the end of the stream."""
+    offsets = np.zeros(len(copies) + 1, np.int64)
+    for low, high in portions(len(copies)):
+        offsets[low + 1 : high + 1] = offsets[low] + np.cumsum(copies.lengths(low, high) + 1)
+    return offsets
 
 
 def cut_stream(offsets: Indices, lengths: Indices, context: int) -> Pieces:

@@ -1,5 +1,6 @@
 """How often each document is used: shares of sources, and how far each may be repeated."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,8 +10,11 @@ import numpy.typing as npt
 
 from params.errors import ParameterError
 from tasks.shards.documents import Index
+from tasks.shards.packing import Indices
 
-Counts = npt.NDArray[np.int64]
+log = logging.getLogger(__name__)
+Counts = npt.NDArray[np.uint16]
+"""Copies of each document."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,19 @@ def mix(index: Index, weights: Mapping[str, float] | None, *, max_repeats: float
         shares, cap = _shares(weights, index.names, available), max_repeats
     weighted = shares > 0
     total = (cap * available[weighted] / shares[weighted]).min()
-    if max_tokens is not None:
-        total = min(total, max_tokens)
-    copies = np.zeros(index.num_docs, np.int64)
+    if max_tokens is not None and total < max_tokens:
+        log.warning(
+            "shard.max_tokens is %s, but there are only %s: raise shard.max_repeats (%s) or change the weights",
+            *(f"{max_tokens:,}", f"{round(total):,}", cap),
+        )
+    elif max_tokens is not None:
+        total = max_tokens
+    copies = np.zeros(index.num_docs, np.uint16)
     uses = []
     for number, (name, share) in enumerate(zip(index.names, shares.tolist(), strict=True)):
         rows = np.flatnonzero(index.sources == number)
         copies[rows] = _copies(lengths[rows], index.hashes[rows], round(share * total))
-        used = copies[rows]
+        used = copies[rows].astype(np.int64)
         uses.append(
             SourceUse(
                 source=name,
@@ -78,17 +87,17 @@ def mix(index: Index, weights: Mapping[str, float] | None, *, max_repeats: float
     return Mixture(copies, tuple(uses))
 
 
-def _copies(lengths: Counts, hashes: npt.NDArray[np.uint64], wanted: int) -> Counts:
+def _copies(lengths: Indices, hashes: npt.NDArray[np.uint64], wanted: int) -> Counts:
     """Whole rounds over a source's documents and, by hash, a part of one more: at most so many tokens."""
     num_tokens = int(lengths.sum())
     rounds, rest = divmod(wanted, num_tokens) if num_tokens else (0, 0)
-    copies = np.full(len(lengths), rounds, np.int64)
+    copies = np.full(len(lengths), rounds, np.uint16)
     order = np.argsort(hashes, kind="stable")
     copies[order[np.cumsum(lengths[order]) <= rest]] += 1
     return copies
 
 
-def _shares(weights: Mapping[str, float], names: tuple[str, ...], available: Counts) -> npt.NDArray[np.float64]:
+def _shares(weights: Mapping[str, float], names: tuple[str, ...], available: Indices) -> npt.NDArray[np.float64]:
     missing = [name for name in names if name not in weights]
     if missing:
         raise ParameterError(

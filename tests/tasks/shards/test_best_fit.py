@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from params.train import ModelParams
 from tasks.model.build import build_model
 from tasks.shards.best_fit import BestFit, cut_windows, pack_window, save_window
+from tasks.shards.packing import BlockFormat, Copies
 from tasks.training.batch import IGNORED, make_batch, num_targets
 from tasks.training.objective import token_losses
 
@@ -23,15 +24,15 @@ PACKED = [[0, 11, 12, 13, 14], [0, 15, 16, 0, 1], [0, 21, 0, 1, 1], [0, 31, 32, 
 def pack(stored, folder, *, context, chunks=1 << 18):
     """Documents packed window by window."""
     stream, starts = stored
-    lengths = np.diff(starts) - 1
-    bounds = cut_windows(lengths, context, chunks=chunks)
+    copies = Copies(starts)
+    bounds = cut_windows(copies, context, chunks=chunks)
     paths = []
-    for first, last in pairwise(bounds.tolist()):
-        pieces = pack_window(lengths[first:last], context)
+    for first, last in pairwise(bounds):
+        pieces = pack_window(copies.lengths(first, last), context)
         pieces.document[:] += first
         paths.append(folder / f"{first}.npy")
         save_window(paths[-1], pieces)
-    return BestFit(stream, starts, paths, context=context, begin=BEGIN, padding=PADDING)
+    return BestFit(stream, starts, paths, BlockFormat(context, BEGIN, PADDING))
 
 
 def test_a_document_is_cut_only_where_it_is_longer_than_a_block(store, tmp_path):
@@ -106,7 +107,7 @@ def test_there_are_as_many_blocks_as_best_fit_decreasing_makes(lengths, context)
 
 
 def test_a_window_ends_after_so_many_chunks_and_at_every_break():
-    lengths = np.array([10, 1, 1, 25, 1, 1])  # 1, 1, 1, 3, 1, 1 chunks of at most 10
-    assert cut_windows(lengths, 10, chunks=4).tolist() == [0, 3, 5, 6]
-    assert cut_windows(lengths, 10, breaks=np.array([1, 6])).tolist() == [0, 1, 6]
-    assert cut_windows(np.zeros(0, np.int64), 10).tolist() == [0]
+    copies = Copies(np.cumsum([0, 11, 2, 2, 26, 2, 2]))  # 1, 1, 1, 3, 1, 1 chunks of at most 10 tokens
+    assert cut_windows(copies, 10, chunks=4) == [0, 3, 5, 6]
+    assert cut_windows(copies, 10, breaks=[1, 6]) == [0, 1, 6]
+    assert cut_windows(Copies(np.zeros(1, np.int64)), 10) == [0]

@@ -5,12 +5,14 @@ import pyarrow as pa
 
 from tasks.shards.blocks import Blocks, write_blocks
 from tasks.shards.greedy import Greedy
+from tasks.shards.packing import BlockFormat, Copies
 
 DOCS = [list(range(2, 2 + length)) for length in (5, 30, 1, 12, 44)]
 
 
 def write(store, folder, *, rows, batch_bytes=1 << 25):
-    layout = Greedy(*store(DOCS), context=4, begin=0, padding=1)
+    stream, starts = store(DOCS)
+    layout = Greedy(stream, Copies(starts), BlockFormat(4, begin=0, padding=1))
     paths = []
     for first in range(0, layout.num_blocks, rows):
         paths.append(folder / f"{first:06d}.arrow")

@@ -93,7 +93,7 @@ def test_no_source_exceeds_its_share_or_the_cap(docs, weights, max_repeats, max_
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.booleans())
 def test_every_copy_has_a_place_and_none_comes_twice_between_two_breaks(copies, shuffled):
     index = index_of(["a", "b"] * len(copies), [3] * (2 * len(copies)))
-    copies = np.array(copies + copies)
+    copies = np.array(copies + copies, np.uint16)
     order = spread(index, copies, shuffled=shuffled)
     assert np.array_equal(np.bincount(order.documents, minlength=len(copies)), copies)
     for part in np.split(order.documents, order.breaks):
@@ -102,7 +102,7 @@ def test_every_copy_has_a_place_and_none_comes_twice_between_two_breaks(copies, 
 
 def test_copies_of_a_document_are_spread_among_the_others():
     index = index_of(["a"] * 100 + ["b"] * 400, [5] * 500)
-    copies = np.array([4] * 100 + [1] * 400)
+    copies = np.array([4] * 100 + [1] * 400, np.uint16)
     for shuffled in (True, False):
         documents = spread(index, copies, shuffled=shuffled).documents
         assert (documents[1:] != documents[:-1]).all()
@@ -112,6 +112,13 @@ def test_copies_of_a_document_are_spread_among_the_others():
 
 def test_sources_run_side_by_side_in_the_ratio_of_the_mixture():
     index = index_of(["a"] * 100 + ["b"] * 300, [5] * 400)
-    documents = spread(index, np.ones(400, np.int64), shuffled=False).documents
+    documents = spread(index, np.ones(400, np.uint16), shuffled=False).documents
     assert [np.count_nonzero(part < 100) for part in np.split(documents, 10)] == [10] * 10
-    assert (np.diff(documents[documents < 100]) == 1).all()  # each source in its own order
+    assert (np.diff(documents[documents < 100].astype(int)) == 1).all()  # each source in its own order
+
+
+def test_shuffling_keeps_documents_of_the_same_text_apart():
+    index = index_of(["a"] * 300, [5] * 300, hashes=[77] * 3 + list(range(1 << 55, 1 << 55 | 297)))
+    documents = spread(index, np.ones(300, np.uint16), shuffled=True).documents
+    places = np.flatnonzero(documents < 3)
+    assert np.diff(places).min() > 50
