@@ -101,17 +101,22 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 
 def _rebatched(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of _TABLE_ROWS; each is copied, since a slice is not written as a whole batch is."""
     held: list[pa.RecordBatch] = []
     num_rows = 0
     for batch in batches:
+        while num_rows + len(batch) >= _TABLE_ROWS:
+            missing = _TABLE_ROWS - num_rows
+            yield _copied([*held, batch.slice(0, missing)])
+            held, num_rows, batch = [], 0, batch.slice(missing)
         held.append(batch)
         num_rows += len(batch)
-        while num_rows >= _TABLE_ROWS:
-            whole = pa.concat_batches(held)
-            yield whole.slice(0, _TABLE_ROWS)
-            held, num_rows = [whole.slice(_TABLE_ROWS)], num_rows - _TABLE_ROWS
     if num_rows:
-        yield pa.concat_batches(held)
+        yield _copied(held)
+
+
+def _copied(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.concat_batches([batches[0].slice(0, 0), *batches])
 
 
 def _numbers(column: pa.DictionaryArray, names: Sequence[str]) -> npt.NDArray[np.uint16]:

@@ -48,9 +48,9 @@ def mix(index: Index, weights: Mapping[str, float] | None, *, max_repeats: float
     """Copies of each document such that the tokens of the sources stand in the ratio of their weights.
 
     The total is the largest that goes through no source more than `max_repeats` times (the default of 4 is where
-    repeated text was as good as new in "Scaling Data-Constrained Language Models", Muennighoff et al. 2023, section
-    5), or `max_tokens` where that is less. Of a part of a source, the documents whose hashes are lowest are taken.
-    Without weights each document is used at most once, and `max_tokens` takes the same part of every source. Raises
+    repeated text was still as good as new in "Scaling Data-Constrained Language Models", Muennighoff et al. 2023), or
+    `max_tokens` where that is less. Of a part of a source, the documents whose hashes are lowest are taken. Without
+    weights each document is used at most once, and `max_tokens` takes the same part of every source. Raises
     ParameterError where weights and sources do not match.
     """
     lengths = index.lengths
@@ -60,7 +60,7 @@ def mix(index: Index, weights: Mapping[str, float] | None, *, max_repeats: float
     else:
         shares, cap = _shares(weights, index.names, available), max_repeats
     weighted = shares > 0
-    total = (cap * available[weighted] / shares[weighted]).min()
+    total = (cap * available[weighted] / shares[weighted]).min(initial=cap * available.sum())
     if max_tokens is not None and total < max_tokens:
         log.warning(
             "shard.max_tokens is %s, but there are only %s: raise shard.max_repeats (%s) or change the weights",

@@ -50,6 +50,16 @@ def test_without_weights_every_source_gives_the_same_part_and_nothing_is_repeate
     assert mix(BOOKS_AND_WEB, None, max_repeats=4, max_tokens=250).copies.tolist() == [0, 1, 0, 1, 0, 1]
 
 
+def test_more_tokens_than_the_caps_allow_are_said_not_to_be_there(caplog):
+    mixture = mix(BOOKS_AND_WEB, {"books": 1, "web": 1}, max_repeats=2, max_tokens=1000)
+    assert uses(mixture)["books"] == (100, 200, 2.0)
+    assert "max_tokens is 1,000, but there are only 400" in caplog.text
+
+
+def test_documents_without_tokens_give_no_tokens():
+    assert mix(index_of(["a", "b"], [0, 0]), None, max_repeats=4, max_tokens=None).uses[0].used_tokens == 0
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
