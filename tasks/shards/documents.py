@@ -51,8 +51,8 @@ def read_index(encoded: Sequence[Encoded], *, seed: int | None, run_map: Map) ->
     """The index of a split's encoded shards; with a seed, also hashes and sources."""
 
     def read(part: Encoded) -> tuple[Indices, Hashes, list[pa.Array]]:
-        columns = [["num_tokens"] if seed is None else ["num_tokens", "id", "source"]]
-        batches = list(read_columns(part.documents, *columns))
+        columns = ["num_tokens"] if seed is None else ["num_tokens", "id", "source"]
+        batches = list(read_columns(part.documents, columns))
         sizes = [batch.column("num_tokens").to_numpy() + 1 for batch in batches]
         if seed is None:
             return _joined(sizes, np.int64), np.zeros(0, np.uint64), []

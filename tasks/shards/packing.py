@@ -64,13 +64,13 @@ class Copies:
 class PackingFigures:
     """What a packing costs."""
 
-    num_copies: int = 0
+    num_copies: int
     """Documents packed, each as often as it is used."""
-    num_cropped: int = 0
+    num_cropped: int
     """Copies whose tokens are targets in more than one block."""
-    num_pieces: int = 0
+    num_pieces: int
     """Blocks that a copy lies in, summed over copies."""
-    num_padding: int = 0
+    num_padding: int
     """Positions of blocks that hold padding."""
 
 
