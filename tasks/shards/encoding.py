@@ -6,26 +6,29 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import types
 
 from tasks.artifacts.digest import commit
-from tasks.documents.shards import read_batches
-from tasks.shards.packing import Tokens, token_dtype
+from tasks.documents.shards import read_batches, shard_writer
+from tasks.shards.packing import Indices, Tokens, token_dtype
+from tasks.text.kernels import CODES, OFFSETS, kernel
 from tasks.tokenizer.encoder import Encoder
 
-DOCUMENT_TABLE = pa.schema(
+ENCODED = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
         pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the text
         pa.field("num_tokens", pa.int64(), nullable=False),  # begin token not counted
-        pa.field("offset", pa.int64(), nullable=False),  # of its begin token in the split's stream
     ]
 )
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Where the tokens and the document table of an encoded shard lie."""
+    """Where the tokens (raw, each document led by the begin token) and the documents of an encoded shard lie."""
 
     tokens: Path
     documents: Path
@@ -37,39 +40,36 @@ class Encoded:
 
 
 def encode_shard(shard: Path, into: Encoded, *, encoder: Encoder, begin: int) -> None:
-    """Write a shard's tokens, each document led by the begin token, and its table of documents.
-
-    Offsets count from the start of this shard; joining moves them.
-    """
+    """Write a shard's tokens, each document led by the begin token, and its table of documents."""
     dtype = token_dtype(encoder.reference.get_vocab_size())
-    pieces: list[Tokens] = []
-    tables: list[pa.RecordBatch] = []
-    offset = 0
-    for batch in read_batches(shard):
-        ids, bounds = encoder.encode(batch.column("text").to_pylist())
-        pieces.append(np.insert(ids, bounds[:-1], begin).astype(dtype))
-        starts = offset + bounds[:-1] + np.arange(batch.num_rows)
-        num_bytes = pc.binary_length(batch.column("text")).cast(pa.int64())
-        columns = [batch.column("id"), batch.column("source"), num_bytes, pa.array(np.diff(bounds)), pa.array(starts)]
-        tables.append(pa.record_batch(columns, schema=DOCUMENT_TABLE))
-        offset += len(ids) + batch.num_rows
-    _save(into.tokens, np.concatenate(pieces) if pieces else np.empty(0, dtype=dtype))
-    write_table(into.documents, tables)
+    into.tokens.parent.mkdir(parents=True, exist_ok=True)
+    temporary = into.tokens.with_name(into.tokens.name + ".tmp")
+    with temporary.open("wb") as file, shard_writer(into.documents, ENCODED) as table:
+        for batch in read_batches(shard):
+            texts = batch.column("text")
+            ids, bounds = encoder.encode(texts.to_pylist())
+            file.write(led_by(begin, ids, bounds, dtype).data)
+            known = [batch.column(name) for name in ("id", "source", "path", "position")]
+            sizes = [pc.binary_length(texts).cast(pa.int64()), pa.array(np.diff(bounds))]
+            table.write_batch(pa.record_batch([*known, *sizes], schema=ENCODED))
+    commit(temporary, into.tokens)
 
 
-def write_table(path: Path, batches: list[pa.RecordBatch]) -> None:
-    """Write a table of documents as an Arrow IPC file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, DOCUMENT_TABLE) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    commit(temporary, path)
+def led_by(begin: int, ids: Tokens, bounds: Indices, dtype: np.dtype[np.unsignedinteger]) -> Tokens:
+    """Documents ids[bounds[i]:bounds[i + 1]] one after the other, each with the begin token before it."""
+    out = np.empty(len(ids) + len(bounds) - 1, dtype)
+    _lead(begin, ids, bounds, out)
+    return out
 
 
-def _save(path: Path, tokens: Tokens) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, tokens)
-    commit(temporary, path)
+@kernel(
+    [
+        types.void(types.int64, CODES, OFFSETS, types.uint16[::1]),
+        types.void(types.int64, CODES, OFFSETS, types.uint32[::1]),
+    ]
+)
+def _lead(begin: int, ids: Tokens, bounds: Indices, out: Tokens) -> None:
+    for document in range(bounds.size - 1):
+        out[bounds[document] + document] = begin
+        for at in range(bounds[document], bounds[document + 1]):
+            out[at + document + 1] = ids[at]
