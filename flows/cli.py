@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, inspecting, manual, models, planning, presets, running, ui
+from flows import housekeeping, manual, models, planning, presets, running, ui
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -121,13 +121,13 @@ def _add_run_records(commands: Commands) -> None:
 
 
 def _add_views(commands: Commands) -> None:
-    inspect = _add(commands, "inspect", inspecting.inspect, help="look into a stage's result", about=manual.INSPECT)
+    inspect = _add(commands, "inspect", _inspect, help="look into a stage's result", about=manual.INSPECT)
     inspect.add_argument("stage", help="ingest, clean, dedup …")
     inspect.add_argument("-n", type=_count, default=20, dest="number", metavar="N", help="documents of each kind (20)")
     inspect.add_argument("--source", help="only documents of this source")
     inspect.add_argument("--rule", help="only documents rejected by this rule")
     inspect.add_argument("--seed", type=int, default=0, help="another number draws other documents (0)")
-    why = _add(commands, "why", inspecting.why, help="follow one document through a run", about=manual.WHY)
+    why = _add(commands, "why", _why, help="follow one document through a run", about=manual.WHY)
     why.add_argument("document", help="its id or SOURCE/PATH[:LINE], or a block as SPLIT/SHARD:ROW")
     for added in (inspect, why):
         added.add_argument("--run", metavar="ID", help="the run's id, or enough of its beginning (the newest)")
@@ -160,6 +160,18 @@ def _add_rest(commands: Commands) -> None:
         commands, "schema", presets.write_schema, help="write the JSON schema of presets", about=manual.SCHEMA
     )
     schema.add_argument("--out", type=Path, default=DEFAULT_PATH, metavar="FILE", help="(beside the built-in presets)")
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from flows import inspecting  # reads Arrow files and loads kernels: nothing that --help should wait for
+
+    return inspecting.inspect(arguments)
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from flows import inspecting
+
+    return inspecting.why(arguments)
 
 
 def _count(text: str) -> int:

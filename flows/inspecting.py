@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -18,12 +19,17 @@ from params.errors import ParameterError
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
+from tasks.documents.shards import count_rows
 from tasks.inspection.histograms import bars, occupied
 from tasks.inspection.journey import Place, Step, find_places, follow, holds_documents
 from tasks.inspection.sampling import Row, Sample, sample_documents
+from tasks.shard import SPLITS
+from tasks.shards.places import documents_in, places_of, rows_of
 from tasks.stage import headline
 
 _EXCERPT = 240
+_PLACES = 10
+_BLOCK = re.compile(r"(?P<split>train|validation|test)/(?P<shard>\d{6}\.arrow):(?P<row>\d+)")
 _SIDES = (("kept", ("kept", "train")), ("rejected", ("rejected",)))
 
 
@@ -50,6 +56,10 @@ def why(arguments: argparse.Namespace) -> int:
     record = find_run(home, arguments.run)
     results = [result for stage in record.stages if (result := _stored(home, record, stage)) is not None]
     console = make_console()
+    shards = next((result for result in results if result.stage == "shard"), None)
+    if (block := _BLOCK.fullmatch(arguments.document)) is not None:
+        _print_block(console, _result(home, record, "shard"), block["split"], block["shard"], int(block["row"]))
+        return 0
     with_documents = [result for result in results if holds_documents(result)]
     if not with_documents:
         raise ParameterError(f"run {record.run_id} has no stored result with documents; gristmill run makes them again")
@@ -58,8 +68,42 @@ def why(arguments: argparse.Namespace) -> int:
     steps = follow(place, with_documents)
     for step in steps:
         console.print(_step_line(step))
+    if shards is not None and steps[-1].side in SPLITS:
+        _print_places(console, shards, steps[-1])
     console.print(Text(_excerpt(steps[-1].document["text"]), style="dim"))
     return 0
+
+
+def _print_places(console: Console, shards: Manifest, step: Step) -> None:
+    """The blocks that hold a document's tokens, the first few of them."""
+    places = [
+        place
+        for row in rows_of(shards.folder, step.side, step.document["id"])
+        for place in places_of(shards.folder, step.side, row)
+    ]
+    for place in places[:_PLACES]:
+        tokens = f"tokens {place.start:,} to {place.start + place.last - place.first:,}"
+        where = f"{place.shard}:{place.row}, positions {place.first:,} to {place.last:,}"
+        console.print(Text.assemble(f"{'shard':<16}", (tokens, "green"), f" in block {where}"))
+    if len(places) > _PLACES:
+        console.print(Text(f"{'':<16}and {len(places) - _PLACES:,} places more"))
+    if not places:
+        console.print(Text(f"{'shard':<16}in no block: the mixture leaves it out"))
+
+
+def _print_block(console: Console, shards: Manifest, split: str, shard: str, row: int) -> None:
+    """Whose text is in a block."""
+    path = shards.folder / split / shard
+    num_rows = count_rows(path) if path.exists() else 0
+    if row >= num_rows:
+        there = f"its rows are 0 to {num_rows - 1}" if num_rows else f"the shard stage wrote no {split}/{shard}"
+        raise ParameterError(f"no block {split}/{shard}:{row} in {shards.folder}: {there}")
+    console.print(Text(f"block {split}/{shard}:{row}", style="bold"))
+    for held in documents_in(shards.folder, split, shard, row):
+        place = Place(held.id, held.source, held.path, held.position)
+        last = held.start + held.last - held.first
+        tokens = f"positions {held.first:,} to {held.last:,}: tokens {held.start:,} to {last:,} of "
+        console.print(Text.assemble(tokens, (str(place), "cyan"), f" {held.id}"))
 
 
 def _result(home: Home, record: RunRecord, stage: str) -> Manifest:

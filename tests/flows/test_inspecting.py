@@ -45,11 +45,24 @@ def test_a_rejected_document_is_followed_to_the_rule(shell, rejected):
     assert lines[2].startswith(f"clean           dropped by {row['rule']}")
 
 
+def test_a_kept_document_is_followed_to_its_blocks_and_back(finished, shell, home: Path):
+    (path,) = (home / "store" / "shard").glob("*/documents/train.arrow")
+    row = pa.ipc.open_file(path).read_all().slice(0, 1).to_pylist()[0]
+    said = shell("why", row["id"])
+    assert said.returncode == 0, said.stderr
+    assert re.search(r"^shard +tokens 0 to \d+ in block train/000000\.arrow:0", said.stdout, re.MULTILINE)
+    back = shell("why", "train/000000.arrow:0")
+    assert back.returncode == 0, back.stderr
+    assert f"text/{row['path']} {row['id']}" in " ".join(back.stdout.split())
+
+
 def test_what_is_not_there_is_named_with_what_there_is(finished, shell):
     for arguments, message in (
         (("inspect", "clear"), "has no stage 'clear'; it has survey, ingest, clean"),
         (("inspect", "clean", "--run", "x"), "no run is named 'x'"),
         (("why", "nobody/nothing.txt"), "no document 'nobody/nothing.txt' in ingest"),
+        (("why", "train/000000.arrow:999999"), "its rows are 0 to "),
+        (("why", "train/000099.arrow:0"), "the shard stage wrote no train/000099.arrow"),
     ):
         said = shell(*arguments)
         assert said.returncode == 2
