@@ -21,6 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import corpus  # noqa: E402
@@ -28,10 +30,19 @@ import corpus  # noqa: E402
 DATATROVE = ("datatrove[processing]==0.10.1", "spacy==3.8.18", "jieba==0.42.1", "nltk", "orjson")
 ENGLISH, CHINESE = "eng", "cmn"
 VOCAB_SIZE = 16_384
-SECTIONS = {
-    "clean": {"preset": ["gopher", "c4", "fineweb"], "words": {"min_alpha_words": 0.5}, "c4": {"curly_brackets": None}},
-    "dedup": {"bands": 14, "rows": 8},
-    "shard": {"context": 1024},
+FILTERS = {
+    "preset": ["gopher", "c4", "fineweb"],
+    "words": {"min_alpha_words": 0.5},  # as in datatrove_peer.py, which says why
+    "c4": {"terminal_punctuation": False, "max_curly_brackets": None},
+}
+NO_FILTERS = dict.fromkeys(("repetition", "repetition_unspaced", "words", "characters", "lines"))
+MINHASH = {"bands": 14, "rows": 8}
+SECTIONS = {"clean": FILTERS, "dedup": MINHASH, "shard": {"context": 1024}}
+FAMILIES = {
+    "repetition": {"repetition": {}},
+    "quality": {"words": {"min_alpha_words": 0.5}, "lines": {}},
+    "c4": {"c4": FILTERS["c4"]},
+    "fineweb": {"fineweb": {}},
 }
 SIZES_MB = (30, 300, 1000)
 
@@ -70,21 +81,29 @@ class Bench:
         return python
 
     @cached_property
-    def tokenizer(self) -> Path:
+    def tokenizer_folder(self) -> Path:
         """A vocabulary of both languages."""
-        path = self.folder / f"tokenizer-{VOCAB_SIZE}" / "tokenizer.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            train_tokenizer(list(self.samples.values()), path)
-        return path
+        folder = self.folder / f"tokenizer-{VOCAB_SIZE}"
+        if not (folder / "tokenizer_config.json").exists():
+            train_tokenizer([text for path in self.samples.values() for text in texts(path)], folder)
+        return folder
 
-    def ours(self, files: list[Path], *, workers: int = 1, sections: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What tests/bench/chain.py measured on these files."""
-        store = self.folder / "store"
-        shutil.rmtree(store, ignore_errors=True)
-        parameters = json.dumps(SECTIONS if sections is None else sections)
-        command = [sys.executable, HERE / "chain.py", store, self.tokenizer, str(workers), parameters, *files]
-        return run(command)
+    @property
+    def tokenizer(self) -> Path:
+        return self.tokenizer_folder / "tokenizer.json"
+
+    @property
+    def store(self) -> Path:
+        """Where our last run left its results."""
+        return self.folder / "store"
+
+    def ours(
+        self, files: list[Path], *, workers: int = 1, last: str = "shard", sections: dict[str, Any] = SECTIONS
+    ) -> dict[str, Any]:
+        """What chain.py measured on these files, up to the stage `last`."""
+        shutil.rmtree(self.store, ignore_errors=True)
+        parameters = json.dumps(sections)
+        return run([sys.executable, HERE / "chain.py", self.store, self.tokenizer, workers, last, parameters, *files])
 
     def peer(self, what: str, language: str) -> dict[str, Any]:
         """What datatrove_peer.py measured on the sample of a language, with the sample's size."""
@@ -125,15 +144,47 @@ def chain(bench: Bench) -> None:
     report("chain_vs_datatrove", sum(parts) / mine["cpu_s"], "x")
 
 
+def filters(bench: Bench) -> None:
+    """Speed of the four families together, and how often they decide as the peer's do, alone and in a row."""
+    sample, peer = bench.samples[ENGLISH], bench.peer("filters", ENGLISH)
+    english = bench.files[:1]
+    speed = text_mb(english[0]) / bench.ours(english, last="clean")["stages"]["clean"]["cpu_s"]
+    report("filters", speed, "MB/cpu-s")
+    report("filters.datatrove", peer["mb"] / peer["cpu_s"], "MB/cpu-s")
+    report("filters_vs_datatrove", speed * peer["cpu_s"] / peer["mb"], "x")
+    with (bench.folder / f"peer-filters-{ENGLISH}" / "verdicts.jsonl").open() as lines:
+        verdicts = [json.loads(line) for line in lines]
+    for name, sections in {**FAMILIES, "all": FILTERS}.items():
+        bench.ours([sample], last="clean", sections={"clean": NO_FILTERS | sections})
+        rejected = rejected_lines(bench.store / "clean")
+        same = [(verdict[name] is None) == (line not in rejected) for line, verdict in enumerate(verdicts, 1)]
+        report("filters_agreement" if name == "all" else f"filters_agreement.{name}", sum(same) / len(same), "share")
+
+
 def minhash(bench: Bench) -> None:
     """Near duplicates alone: signatures, buckets, clusters, and writing those that stay."""
     english = bench.files[:1]
-    mine = bench.ours(english, sections={"clean": {"preset": []} | NO_FILTERS, "dedup": SECTIONS["dedup"]})
-    speed = text_mb(english[0]) / mine["stages"]["dedup"]["cpu_s"]
+    sections = {"clean": NO_FILTERS, "dedup": MINHASH}
+    mine = bench.ours(english, last="dedup", sections=sections)["stages"]["dedup"]
     peer = bench.peer("minhash", ENGLISH)
+    speed = text_mb(english[0]) / mine["cpu_s"]
     report("minhash", speed, "MB/cpu-s")
     report("minhash.datatrove", peer["mb"] / peer["cpu_s"], "MB/cpu-s")
     report("minhash_vs_datatrove", speed * peer["cpu_s"] / peer["mb"], "x")
+
+
+def pack(bench: Bench) -> None:
+    """Encoding and packing against datasets.map; the ids must be the same."""
+    from packing_peer import ours, peer_datasets
+
+    chosen = [text for path in bench.samples.values() for text in texts(path)]
+    size = sum(len(text.encode()) for text in chosen) / 1e6
+    blocks, mine_s = ours(chosen, bench.tokenizer_folder)
+    expected, peer_s = peer_datasets(chosen, bench.tokenizer_folder)
+    assert (blocks[: len(expected)] == expected).all(), "the blocks differ"
+    report("pack", size / mine_s, "MB/cpu-s")
+    report("pack.datasets", size / peer_s, "MB/cpu-s")
+    report("pack_vs_datasets", peer_s / mine_s, "x")
 
 
 def workers(bench: Bench) -> None:
@@ -151,6 +202,12 @@ def growth(bench: Bench) -> None:
         mine = bench.ours(files)
         report(f"growth.{size}", sum(map(text_mb, files)) / mine["cpu_s"], "MB/cpu-s")
         report(f"growth.{size}.peak", mine["peak_mb"], "MB")
+
+
+def rejected_lines(folder: Path) -> set[int]:
+    """Lines of the source whose documents a stage rejected."""
+    paths = folder.glob("*/rejected/*.arrow")
+    return {line for path in paths for line in pa.ipc.open_file(path).read_all().column("position").to_pylist()}
 
 
 def run(command: list[Any]) -> dict[str, Any]:
@@ -187,3 +244,16 @@ def say(text: str) -> None:
 
 def report(name: str, value: float, unit: str) -> None:
     print(f"BENCH {name} {value:.4g} {unit}", flush=True)
+
+
+MEASUREMENTS = {
+    "chain": chain,
+    "filters": filters,
+    "minhash": minhash,
+    "pack": pack,
+    "workers": workers,
+    "growth": growth,
+}
+
+if __name__ == "__main__":
+    main()

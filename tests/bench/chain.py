@@ -1,8 +1,8 @@
 """Our side of bench_data.py: JSON lines to token shards by the stages themselves, without servers.
 
-    python tests/bench/chain.py OUT TOKENIZER WORKERS PARAMETERS FILE.jsonl …
+    python tests/bench/chain.py OUT TOKENIZER WORKERS LAST PARAMETERS FILE.jsonl …
 
-PARAMETERS is a JSON object of sections, such as {"dedup": {"bands": 14, "rows": 8}}. Prints one JSON object: processor
+LAST is the stage to end with; PARAMETERS is a JSON object of sections, such as {"dedup": {"bands": 14}}. Prints one JSON object: processor
 and wall seconds of every stage, and the peak memory of the process.
 """
 
@@ -25,17 +25,17 @@ STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 
 
 def main() -> None:
-    out, tokenizer, workers, parameters = sys.argv[1:5]
-    sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[5:])}}
+    out, tokenizer, workers, last, parameters = sys.argv[1:6]
+    sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
     params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
-    print(json.dumps(measure(params, Path(out), Path(tokenizer))))
+    print(json.dumps(measure(params, Path(out), Path(tokenizer), last)))
 
 
 def sources(files: list[str]) -> list[dict[str, str]]:
     return [{"name": Path(file).stem, "path": file} for file in files]
 
 
-def measure(params: PipelineParams, out: Path, tokenizer: Path) -> dict[str, Any]:
+def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> dict[str, Any]:
     """Run the data stages one after the other; seconds by stage."""
     run = Run(Store(out), params.run, RunRecord.begin("bench", {}), roots=roots_of(params))
     vocabulary = seal(run, "train_tokenizer", lambda folder: copy_tokenizer(tokenizer, folder))
@@ -43,7 +43,7 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path) -> dict[str, Any
     seconds: dict[str, dict[str, float]] = {}
     warm_up()
     begin = time.process_time(), time.perf_counter()
-    for name in STAGES:
+    for name in STAGES[: STAGES.index(last) + 1]:
         cpu, wall, memory = time.process_time(), time.perf_counter(), PeakMemory()
         made[name] = run_stage(name, params, run, made, vocabulary)
         seconds[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
