@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from tasks.tokenizer.files import load_tokenizer
+from tasks.tokenizer.files import TOKENIZER, load_tokenizer, vocab_size
 
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.uint32]
@@ -22,6 +22,7 @@ class Encoder:
 
     def __init__(self, folder: Path) -> None:
         self.reference: Tokenizer = load_tokenizer(folder)
+        self.vocab_size = vocab_size(self.reference)
         self._fast = _fast_tokenizer(folder)
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
@@ -49,7 +50,7 @@ class Encoder:
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":
     try:
-        return fastokens.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return fastokens.Tokenizer.from_file(str(folder / TOKENIZER))
     except ValueError as error:
         log.warning("fastokens cannot read this vocabulary (%s); tokenizers is used, slower", error)
         return None

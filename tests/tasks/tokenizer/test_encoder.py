@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tasks.tokenizer.bpe import train_bpe
 from tasks.tokenizer.encoder import Encoder
 from tasks.tokenizer.files import save_tokenizer
+from tasks.tokenizer.special import SpecialTokens
 
 TEXTS = [
     "It isn't that the 1,234 foxes jumped over\n\n the lazy dog's  back. ",
@@ -22,7 +23,7 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory) -> Encoder:
     folder = tmp_path_factory.mktemp("encoder")
-    save_tokenizer(train_bpe([TEXTS * 3], vocab_size=400, min_frequency=1, split_digits=True), folder)
+    save_tokenizer(train_bpe([TEXTS * 3], vocab_size=400, min_frequency=1), SpecialTokens(), folder, chat_template=None)
     return Encoder(folder)
 
 
@@ -35,8 +36,8 @@ def test_the_fast_encoder_gives_the_ids_of_the_reference_on_any_text(encoder, te
 
 
 def test_where_the_two_differ_the_reference_is_used_and_the_log_says_so(encoder, tmp_path, caplog):
-    other = train_bpe([["completely different words here"]], vocab_size=300, min_frequency=1, split_digits=True)
-    save_tokenizer(other, tmp_path)
+    other = train_bpe([["completely different words here"]], vocab_size=300, min_frequency=1)
+    save_tokenizer(other, SpecialTokens(), tmp_path, chat_template=None)
     mixed = Encoder(tmp_path)
     mixed._fast = encoder._fast
     with caplog.at_level(logging.WARNING):
