@@ -46,7 +46,7 @@ def slot_of(keys: Ints, key: int) -> int:
     slot = (np.uint64(key) * np.uint64(_MULTIPLIER) >> np.uint64(20)) & mask
     while keys[slot] != NONE and keys[slot] != key:
         slot = (slot + np.uint64(1)) & mask
-    return np.int64(slot)
+    return int(slot)
 
 
 @kernel(types.int64(BYTES, OFFSETS, MUTABLE_OFFSETS, MUTABLE_OFFSETS, MUTABLE_OFFSETS))

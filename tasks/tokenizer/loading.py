@@ -41,9 +41,9 @@ def find_files(path: Path) -> dict[str, Path]:
         files = {name: path.with_name(name) for name in pair}
     elif path.is_dir():
         fast = [(TOKENIZER,)] if (path / TOKENIZER).exists() else []
-        pair = next((pair for pair in (*fast, *_VOCABULARIES) if (path / pair[0]).exists()), ())
-        files = {name: path / name for name in pair}
-        optional = (CONFIG, TEMPLATE) if pair else ()
+        names = next((names for names in (*fast, *_VOCABULARIES) if (path / names[0]).exists()), ())
+        files = {name: path / name for name in names}
+        optional = (CONFIG, TEMPLATE) if names else ()
         files |= {name: path / name for name in optional if (path / name).exists()}
     else:
         raise ParameterError(f"{FIELD}: {path} does not exist; name a tokenizer.json or a folder with one")
@@ -67,7 +67,8 @@ def load_foreign(path: Path) -> Loaded:
     if TOKENIZER in files:
         tokenizer = _from_json(_read_json(files[TOKENIZER]), files[TOKENIZER])
     else:
-        tokenizer = _from_gpt2(*list(files.values())[:2], config)
+        vocabulary, merges = list(files.values())[:2]
+        tokenizer = _from_gpt2(vocabulary, merges, config)
     template = files[TEMPLATE].read_text(encoding="utf-8") if TEMPLATE in files else config.get("chat_template")
     return Loaded(
         tokenizer,

@@ -5,9 +5,12 @@ from tokenizers import Regex, pre_tokenizers
 from params.train_tokenizer import Digits
 
 _DIGITS: dict[Digits, str] = {"single": r"\p{N}", "triple": r"\p{N}{1,3}", "whole": r"\p{N}+"}
-_KANA = r"\p{Hiragana}\p{Katakana}\u30FC\uFF70"
-"""With the two prolonged sound marks, which belong to no script."""
-_LETTER = rf"(?![\p{{Han}}{_KANA}])\p{{L}}"
+_HAN = "\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
+_KANA = "\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_SPACE = "\\t-\\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Ranges, for engines do not agree on scripts and spaces: PCRE2 takes the ideographic full stop for Han and U+180E for
+a space, Oniguruma does not."""
+_LETTER = rf"(?![{_HAN}{_KANA}])\p{{L}}"
 
 
 def word_pattern(digits: Digits) -> str:
@@ -19,14 +22,14 @@ def word_pattern(digits: Digits) -> str:
     return "|".join(
         [
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
-            r"\p{Han}+",
+            rf"[{_HAN}]+",
             rf"[{_KANA}]+",
             rf"[^\r\n\p{{L}}\p{{N}}]?{_LETTER}(?:{_LETTER}|\p{{M}})*",
             _DIGITS[digits],
-            r" ?[^\s\p{L}\p{N}]+[\r\n]*",
-            r"\s*[\r\n]+",
-            r"\s+(?!\S)",
-            r"\s+",
+            rf" ?[^{_SPACE}\p{{L}}\p{{N}}]+[\r\n]*",
+            rf"[{_SPACE}]*[\r\n]+",
+            rf"[{_SPACE}]+(?![^{_SPACE}])",
+            rf"[{_SPACE}]+",
         ]
     )
 
