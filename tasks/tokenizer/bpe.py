@@ -6,7 +6,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from params.train_tokenizer import Digits
 from tasks.tokenizer.special import DEFAULT_TOKENS, SpecialTokens
-from tasks.tokenizer.words import byte_words
+from tasks.tokenizer.words import byte_words, cut_text
 
 
 def train_bpe(
@@ -31,5 +31,5 @@ def train_bpe(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         special_tokens=[AddedToken(token, special=True, normalized=False) for token in special.all],
     )
-    tokenizer.train_from_iterator(batches, trainer=trainer)
+    tokenizer.train_from_iterator(([*cut_text(text)] for texts in batches for text in texts), trainer=trainer)
     return tokenizer

@@ -7,7 +7,7 @@ nor its choice of pieces can be had twice.
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models
@@ -16,7 +16,7 @@ from params.train_tokenizer import NUM_BYTES, Digits
 from tasks.tokenizer.lattice import Bytes, Floats, Ints, best_without, build_trie, expect
 from tasks.tokenizer.special import DEFAULT_TOKENS, SpecialTokens
 from tasks.tokenizer.vocabulary import byte_alphabet
-from tasks.tokenizer.words import byte_words, split_words
+from tasks.tokenizer.words import byte_words, cut_text, split_words
 
 _MAX_WORD_BYTES = 32_000_000
 """Most bytes of different words to learn from, the frequent ones first: bounds memory and time on any corpus."""
@@ -77,8 +77,8 @@ class Words:
         splitter = split_words(digits)
         found: Counter[str] = Counter()
         for texts in batches:
-            for text in texts:
-                found.update(word for word, _ in splitter.pre_tokenize_str(text))
+            for piece in chain.from_iterable(map(cut_text, texts)):
+                found.update(word for word, _ in splitter.pre_tokenize_str(piece))
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         return cls(list(_within_bounds(ordered)))
 
