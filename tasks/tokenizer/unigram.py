@@ -5,23 +5,19 @@ nor its choice of pieces can be had twice.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import accumulate, chain
+from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models
 
 from params.train_tokenizer import NUM_BYTES, Digits
+from tasks.tokenizer.counting import Words
 from tasks.tokenizer.lattice import Bytes, Floats, Ints, best_without, build_trie, expect
 from tasks.tokenizer.special import DEFAULT_TOKENS, SpecialTokens
 from tasks.tokenizer.vocabulary import byte_alphabet
-from tasks.tokenizer.words import byte_words, cut_text, split_words
+from tasks.tokenizer.words import byte_words
 
-_MAX_WORD_BYTES = 32_000_000
-"""Most bytes of different words to learn from, the frequent ones first: bounds memory and time on any corpus."""
-_MAX_LONGEST = 4096
-"""A word is cut there in training: what is longer is no language."""
 _MAX_PIECE_CHARACTERS = 16
 """As in SentencePiece."""
 _SEEDS_PER_PIECE = 16
@@ -61,31 +57,6 @@ def train_unigram(
         kept = _prune(pieces, scores, counts, max(wanted, int(_KEPT_SHARE * len(pieces))))
         pieces, scores = [pieces[index] for index in kept], scores[kept]
     return _tokenizer(pieces, scores, digits)
-
-
-class Words:
-    """The different words of a text as bytes end to end, in a fixed order, with their counts."""
-
-    def __init__(self, counted: list[tuple[bytes, int]]) -> None:
-        self.data: Bytes = np.frombuffer(b"".join(word for word, _ in counted), np.uint8)
-        self.bounds: Ints = np.array([0, *accumulate(len(word) for word, _ in counted)], np.int64)
-        self.counts: Ints = np.array([count for _, count in counted], np.int64)
-
-    @classmethod
-    def count(cls, batches: Iterable[list[str]], digits: Digits) -> "Words":
-        """Cut texts into words and count them."""
-        splitter = split_words(digits)
-        found: Counter[str] = Counter()
-        for texts in batches:
-            for piece in chain.from_iterable(map(cut_text, texts)):
-                found.update(word for word, _ in splitter.pre_tokenize_str(piece))
-        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return cls(list(_within_bounds(ordered)))
-
-    def byte_counts(self) -> Ints:
-        """Occurrences of each byte."""
-        weights = np.repeat(self.counts, np.diff(self.bounds))
-        return np.bincount(self.data, weights=weights, minlength=NUM_BYTES).astype(np.int64)
 
 
 def find_seeds(words: Words, *, min_frequency: int, limit: int) -> tuple[list[bytes], Ints]:
@@ -147,16 +118,6 @@ def _repeated(at: Ints, hashes: "np.typing.NDArray[np.uint64]", counts: Ints, le
     often = sums >= least
     staying = np.repeat(often, np.diff(np.append(groups, len(order))))
     return np.sort(at[order[staying]]), at[order[groups[often]]], sums[often]
-
-
-def _within_bounds(ordered: list[tuple[str, int]]) -> Iterator[tuple[bytes, int]]:
-    total = 0
-    for word, count in ordered:
-        encoded = word[:_MAX_LONGEST].encode()
-        total += len(encoded)
-        if total > _MAX_WORD_BYTES:
-            return
-        yield encoded, count
 
 
 def _log_shares(counts: Floats) -> Floats:

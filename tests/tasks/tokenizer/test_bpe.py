@@ -1,9 +1,16 @@
 """The byte-level BPE trainer."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tasks.tokenizer.bpe import train_bpe
+from tasks.tokenizer.sample import Sample
 from tasks.tokenizer.special import SpecialTokens
+from tasks.tokenizer.words import byte_words
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog. " * 3,
@@ -18,6 +25,36 @@ def test_training_twice_and_in_another_order_gives_the_same_bytes():
         for batches in ([TEXTS], [TEXTS], [TEXTS[::-1]], [[text] for text in TEXTS])
     )
     assert len(set(made)) == 1
+
+
+def reference(texts, **settings):
+    """The model that the trainer of `tokenizers` makes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = byte_words("single")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = list(SpecialTokens().all)
+    trainer = trainers.BpeTrainer(**settings, show_progress=False, initial_alphabet=alphabet, special_tokens=special)
+    tokenizer.train_from_iterator(texts, trainer)
+    return json.loads(tokenizer.to_str())["model"]
+
+
+@given(
+    st.lists(st.text("ab光明 \n", max_size=30) | st.text(max_size=10), max_size=5),
+    st.integers(300, 340),
+    st.integers(1, 4),
+)
+def test_merges_and_vocabulary_are_those_of_tokenizers(texts, vocab_size, min_frequency):
+    settings = {"vocab_size": vocab_size, "min_frequency": min_frequency}
+    made = json.loads(train_bpe([texts], **settings).to_str())["model"]
+    expected = reference(texts, **settings)
+    assert made["merges"] == expected["merges"]
+    assert made["vocab"] == expected["vocab"]
+
+
+def test_merges_of_real_text_are_those_of_tokenizers(splits):
+    texts = [text for batch in Sample(splits.paths("train/*.arrow"), max_bytes=10**6) for text in batch]
+    settings = {"vocab_size": 2000, "min_frequency": 2}
+    assert json.loads(train_bpe([texts], **settings).to_str())["model"] == reference(texts, **settings)
 
 
 def test_merges_are_those_of_counting_by_hand():

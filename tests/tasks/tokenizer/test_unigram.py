@@ -1,5 +1,6 @@
 """The unigram trainer, against its definition."""
 
+import json
 import math
 from functools import cache
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.tokenizer.counting import Words
 from tasks.tokenizer.special import SpecialTokens
-from tasks.tokenizer.unigram import Words, expected_counts, find_seeds, train_unigram
+from tasks.tokenizer.unigram import expected_counts, find_seeds, train_unigram
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog. " * 3,
@@ -86,7 +88,7 @@ def test_no_text_leaves_the_bytes():
 
 def test_its_likeliest_segmentation_is_the_one_of_the_scores():
     tokenizer = train_unigram([TEXTS], vocab_size=310, min_frequency=2)
-    scores = dict(__import__("json").loads(tokenizer.to_str())["model"]["vocab"])
+    scores = dict(json.loads(tokenizer.to_str())["model"]["vocab"])
 
     @cache
     def best(word: str) -> float:
