@@ -22,7 +22,7 @@ def evaluate(params: EvaluateParams, model: Manifest, shards: Manifest, *, out: 
 
     folder = model.folder / "model"
     ids = special_ids(folder)
-    token_bytes = bytes_per_token_id(load_tokenizer(folder), {ids.begin, ids.padding})
+    token_bytes = bytes_per_token_id(load_tokenizer(folder))
     block_losses = load_block_losses(
         folder,
         begin=ids.begin,

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from tasks.shards.blocks import Blocks, evenly
+from tasks.tokenizer.vocabulary import spelled_bytes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,12 +68,9 @@ def document_losses(
     )
 
 
-def bytes_per_token_id(tokenizer: Tokenizer, special: set[int]) -> Ints:
-    """UTF-8 bytes that each id of a byte-level vocabulary stands for; special tokens stand for none."""
-    sizes = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
-    for token, index in tokenizer.get_vocab().items():
-        sizes[index] = 0 if index in special else len(token)  # one character per byte in the byte-level alphabet
-    return sizes
+def bytes_per_token_id(tokenizer: Tokenizer) -> Ints:
+    """UTF-8 bytes that each id stands for; special tokens stand for none."""
+    return np.array([len(spelled) for spelled in spelled_bytes(tokenizer)], np.int64)
 
 
 def write_losses(path: Path, losses: DocumentLosses) -> None:

@@ -9,20 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.serving.generator import OnnxModel, Sampling
+from tasks.tokenizer.files import special_ids
+from tasks.tokenizer.round_trip import PROBES
 
 Array = npt.NDArray[Any]
 NO_END = -1
 """Stands for an end-of-text token that never comes up."""
-TEXTS = (
-    "The quick brown fox jumps over the lazy dog.",
-    "  two  spaces,\ttabs\n\nand empty lines  ",
-    "床前明月光，疑是地上霜。举头望明月，低头思故乡。",
-    "𠮷野家で牛丼を食べる。한국어도 됩니다.",
-    "👩‍👩‍👧‍👦 🇨🇳 👍🏽 naïve café № 3.14159",
-    "for i in range(10):\n    print(f'{i:>4}')",
-    "<|endoftext|> and <|pad|> spelled out",
-)
-"""Strings that a byte-level tokenizer must give back unchanged."""
 
 
 class Reference(Protocol):
@@ -132,7 +124,7 @@ def _without_cache(model: OnnxModel, prompts: Sequence[Sequence[int]], new: int)
 
 def _stop_checks(model: OnnxModel, prompt: list[int], new: int) -> Iterator[Check]:
     """Generation ends at the end of text: the id is the tokenizer's, and a row ends when such a token comes up."""
-    eos = model.tokenizer.token_to_id("<|endoftext|>")
+    eos = special_ids(model.folder).end
     yield Check("end_of_text_id", float(eos != model.settings.eos_token_id), 0.0, f"{eos} in the tokenizer")
     free = _with_cache(model, [prompt], new)[0]
     end = free[len(free) // 2]
@@ -141,7 +133,9 @@ def _stop_checks(model: OnnxModel, prompt: list[int], new: int) -> Iterator[Chec
 
 
 def _tokenizer_failures(model: OnnxModel) -> tuple[float, float, str]:
-    failed = [text for text in TEXTS if model.decode(model.encode(text)) != text]
-    special = {model.settings.bos_token_id, model.settings.eos_token_id, model.settings.pad_token_id}
-    failed += [text for text in TEXTS if special & set(model.encode(text)[1:]) and text not in failed]
-    return float(len(failed)), 0.0, f"failed on {failed}" if failed else f"{len(TEXTS)} texts came back unchanged"
+    ids = special_ids(model.folder)
+    texts = (*PROBES, *(model.tokenizer.decode([token], skip_special_tokens=False) for token in (ids.end, ids.padding)))
+    failed = [text for text in texts if model.decode(model.encode(text)) != text]
+    special = {ids.begin, ids.end, ids.padding}
+    failed += [text for text in texts if special & set(model.encode(text)[1:]) and text not in failed]
+    return float(len(failed)), 0.0, f"failed on {failed}" if failed else f"{len(texts)} texts came back unchanged"

@@ -8,26 +8,26 @@ from typing import Any
 from params.errors import ExportError
 from tasks.artifacts.digest import write_atomic
 from tasks.graph.build import GENAI_ARCHITECTURES
+from tasks.tokenizer.files import CONFIG, TOKENIZER, copy_tokenizer
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 SETTINGS = "generation.json"
 _SAMPLING = {"max_new_tokens": 64, "temperature": 0.6, "top_k": 50, "top_p": 0.95}
 
 
 def write_companions(model_folder: Path, out: Path) -> None:
     """Write the tokenizer and generation.json of a transformers folder beside the graph."""
-    for name in TOKENIZER_FILES:
+    for name in (TOKENIZER, CONFIG):
         if not (model_folder / name).exists():
             raise ExportError(f"{model_folder}: {name} is missing; the model cannot be run without its tokenizer")
-        shutil.copyfile(model_folder / name, out / name)
+    copy_tokenizer(model_folder, out)
     config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
     write_atomic(out / SETTINGS, json.dumps(generation_settings(config), indent=1) + "\n")
 
 
 def copy_companions(folder: Path, out: Path) -> None:
     """Copy tokenizer and generation.json from one served folder to another."""
-    for name in (*TOKENIZER_FILES, SETTINGS):
-        shutil.copyfile(folder / name, out / name)
+    copy_tokenizer(folder, out)
+    shutil.copyfile(folder / SETTINGS, out / SETTINGS)
 
 
 def generation_settings(config: dict[str, Any]) -> dict[str, Any]:

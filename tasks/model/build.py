@@ -13,7 +13,7 @@ _FFN_MULTIPLE = 32
 
 
 def build_model(
-    params: ModelParams, *, vocab_size: int, context: int, begin: int, padding: int, seed: int
+    params: ModelParams, *, vocab_size: int, context: int, begin: int, end: int, padding: int, seed: int
 ) -> "PreTrainedModel":
     """A randomly initialized causal language model; the same seed gives the same weights.
 
@@ -23,7 +23,7 @@ def build_model(
     import torch
     import transformers
 
-    config = build_config(params, vocab_size=vocab_size, context=context, begin=begin, padding=padding)
+    config = build_config(params, vocab_size=vocab_size, context=context, begin=begin, end=end, padding=padding)
     torch.manual_seed(seed)
     model_class: Any = transformers.AutoModelForCausalLM
     model: PreTrainedModel = model_class.from_config(config, attn_implementation="sdpa")
@@ -33,7 +33,9 @@ def build_model(
     return model
 
 
-def build_config(params: ModelParams, *, vocab_size: int, context: int, begin: int, padding: int) -> "PretrainedConfig":
+def build_config(
+    params: ModelParams, *, vocab_size: int, context: int, begin: int, end: int, padding: int
+) -> "PretrainedConfig":
     """The transformers configuration of an architecture; dropout is off, since small runs see most text once."""
     import transformers
 
@@ -41,7 +43,7 @@ def build_config(params: ModelParams, *, vocab_size: int, context: int, begin: i
     shared: dict[str, Any] = {
         "vocab_size": vocab_size,
         "bos_token_id": begin,
-        "eos_token_id": begin,
+        "eos_token_id": end,
         "pad_token_id": padding,
         "tie_word_embeddings": params.tie_embeddings,
     }

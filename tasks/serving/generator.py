@@ -132,13 +132,16 @@ class OnnxModel:
             raise PromptError(f"num_continuations is {num_continuations}; it must be 1 or more")
         rows = [self.encode(prompt) for prompt in prompts for _ in range(num_continuations)]
         made = self.generate_tokens(rows, self.sampling(**sampling))
-        texts = ["".join(whole_characters(tokens, self.decode)) for tokens in made]
+        texts = [
+            "".join(whole_characters(tokens, self.decode, row[-1:])) for row, tokens in zip(rows, made, strict=True)
+        ]
         return [texts[start : start + num_continuations] for start in range(0, len(texts), num_continuations)]
 
     def stream(self, prompt: str, **sampling: Any) -> Iterator[str]:
         """The continuation of one prompt in pieces, each of whole characters."""
-        made = self._run([0], [self.encode(prompt)], self.sampling(**sampling), self.settings.eos_token_id)
-        return whole_characters((token for _, token in made), self.decode)
+        row = self.encode(prompt)
+        made = self._run([0], [row], self.sampling(**sampling), self.settings.eos_token_id)
+        return whole_characters((token for _, token in made), self.decode, row[-1:])
 
     def generate_tokens(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, *, end_token: int | None = None
@@ -256,20 +259,26 @@ class _Chooser:
         return int(order[min(int(np.searchsorted(np.cumsum(weights[:kept]), drawn, side="right")), kept - 1)])
 
 
-def whole_characters(tokens: Iterable[int], decode: Callable[[Sequence[int]], str]) -> Iterator[str]:
+def whole_characters(
+    tokens: Iterable[int], decode: Callable[[Sequence[int]], str], before: Sequence[int] = ()
+) -> Iterator[str]:
     """The text of tokens as they come. A character whose last bytes are still to come waits for them.
 
-    Bytes that can be part of no character come out as U+FFFD, but for those at the very end.
+    Bytes that can be part of no character come out as U+FFFD, but for those at the very end. Each piece is decoded
+    together with what goes before (at first `before`), for some decoders drop a space where a text begins.
     """
-    held: list[int] = []
-    shown = 0
+    known, held = list(before), list[int]()
+    shown = len(decode(known))
     for token in tokens:
         held.append(token)
-        text = decode(held)
-        is_whole = not text.endswith(_BROKEN)
-        if piece := text[shown : len(text) if is_whole else -1]:
+        text = decode([*known, *held])
+        whole = text.rstrip(_BROKEN)
+        if piece := text[shown : len(whole)]:
             yield piece
-        held, shown = ([], 0) if is_whole else (held, len(text) - 1)
+        shown = max(shown, len(whole))
+        if whole == text:
+            known, held = held, []
+            shown = len(decode(known))
 
 
 def served_folder(path: str | Path, variant: str | None = None) -> Path:

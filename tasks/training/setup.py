@@ -83,6 +83,7 @@ def set_up(job: Job) -> Parts:
         vocab_size=ids.vocab_size,
         context=train.context,
         begin=ids.begin,
+        end=ids.end,
         padding=ids.padding,
         seed=params.seed,
     ).to(accelerator.device)

@@ -92,15 +92,14 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
 def _save_model(job: Job, model: "PreTrainedModel") -> None:
     from transformers.utils import logging as logging_of_transformers
 
-    from tasks.tokenizer.files import TOKENIZER_FILES
+    from tasks.tokenizer.files import copy_tokenizer
 
     quiet: Any = logging_of_transformers
     quiet.disable_progress_bar()
     folder = job.out / "model"
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(job.tokenizer / name, folder / name)
+    copy_tokenizer(job.tokenizer, folder)
     for path in folder.iterdir():
         sync(path)
 

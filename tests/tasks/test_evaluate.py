@@ -12,19 +12,18 @@ from params.train import ModelParams
 from tasks.evaluate import evaluate
 from tasks.evaluation.figures import bootstrap_ratio
 from tasks.model.build import build_model
-from tasks.tokenizer.files import save_tokenizer, special_ids
+from tasks.tokenizer.files import copy_tokenizer, special_ids
 
 
 @pytest.fixture
 def model(tokenizer, seal):
-    from tasks.tokenizer.files import load_tokenizer
-
     def fill(out):
         ids = special_ids(tokenizer.folder)
         params = ModelParams(layers=1, width=32, heads=2)
-        built = build_model(params, vocab_size=512, context=32, begin=ids.begin, padding=ids.padding, seed=1)
+        special = {"begin": ids.begin, "end": ids.end, "padding": ids.padding}
+        built = build_model(params, vocab_size=512, context=32, **special, seed=1)
         built.save_pretrained(out / "model")
-        save_tokenizer(load_tokenizer(tokenizer.folder), out / "model")
+        copy_tokenizer(tokenizer.folder, out / "model")
 
     return seal("train", fill)
 

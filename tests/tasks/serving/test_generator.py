@@ -84,7 +84,8 @@ def test_a_character_that_never_ends_does_not_hold_back_what_follows():
 @given(st.binary(max_size=40))
 def test_pieces_add_up_to_the_text_but_for_a_broken_end(data):
     whole = "".join(whole_characters(data, as_bytes))
-    assert as_bytes(data) in (whole, whole + "�")
+    assert as_bytes(data).rstrip("�") == whole.rstrip("�")
+    assert as_bytes(data).startswith(whole)
 
 
 def test_a_full_context_ends_the_text(model):

@@ -1,13 +1,16 @@
-"""The byte-level BPE tokenizer."""
+"""The byte-level BPE trainer."""
+
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tasks.tokenizer.bpe import train_bpe
-from tasks.tokenizer.files import load_tokenizer, save_tokenizer, special_ids
-from tasks.tokenizer.special import BEGIN_OF_TEXT
+from tasks.tokenizer.sample import Sample
+from tasks.tokenizer.special import SpecialTokens
+from tasks.tokenizer.words import byte_words
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog. " * 3,
@@ -16,46 +19,62 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory) -> Tokenizer:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(train_bpe([TEXTS] * 3, vocab_size=400, min_frequency=2, split_digits=True), folder)
-    return load_tokenizer(folder)
+def test_training_twice_and_in_another_order_gives_the_same_bytes():
+    made = (
+        train_bpe(batches, vocab_size=350, min_frequency=1).to_str()
+        for batches in ([TEXTS], [TEXTS], [TEXTS[::-1]], [[text] for text in TEXTS])
+    )
+    assert len(set(made)) == 1
 
 
-@given(st.text())
-def test_every_string_round_trips(tokenizer, text):
-    assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
+def reference(texts, **settings):
+    """The model that the trainer of `tokenizers` makes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = byte_words("single")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = list(SpecialTokens().all)
+    trainer = trainers.BpeTrainer(**settings, show_progress=False, initial_alphabet=alphabet, special_tokens=special)
+    tokenizer.train_from_iterator(texts, trainer)
+    return json.loads(tokenizer.to_str())["model"]
 
 
-@pytest.mark.parametrize("text", [f"a {BEGIN_OF_TEXT} b", "<|pad|>", "\r\n\t 　", "🧑‍🌾é", "\x00\ufeff"])
-def test_awkward_strings_round_trip_and_special_spellings_stay_text(tokenizer, text):
-    ids = tokenizer.encode(text).ids
-    assert not {0, 1} & set(ids)
-    assert tokenizer.decode(ids, skip_special_tokens=False) == text
+@given(
+    st.lists(st.text("ab光明 \n", max_size=30) | st.text(max_size=10), max_size=5),
+    st.integers(300, 340),
+    st.integers(1, 4),
+)
+def test_merges_and_vocabulary_are_those_of_tokenizers(texts, vocab_size, min_frequency):
+    settings = {"vocab_size": vocab_size, "min_frequency": min_frequency}
+    made = json.loads(train_bpe([texts], **settings).to_str())["model"]
+    expected = reference(texts, **settings)
+    assert made["merges"] == expected["merges"]
+    assert made["vocab"] == expected["vocab"]
 
 
-def test_digits_are_single_tokens_when_asked(tokenizer):
-    assert [tokenizer.id_to_token(i) for i in tokenizer.encode("1234").ids] == ["1", "2", "3", "4"]
+def test_merges_of_real_text_are_those_of_tokenizers(splits):
+    texts = [text for batch in Sample(splits.paths("train/*.arrow"), max_bytes=10**6) for text in batch]
+    settings = {"vocab_size": 2000, "min_frequency": 2}
+    assert json.loads(train_bpe([texts], **settings).to_str())["model"] == reference(texts, **settings)
 
 
-def test_han_runs_are_not_glued_to_latin_words(tokenizer):
-    pieces = tokenizer.pre_tokenizer.pre_tokenize_str("abc床前def")
-    assert len(pieces) == 3
+def test_merges_are_those_of_counting_by_hand():
+    # ab occurs 4 times, bc and " b" 3 times each: of equals the pair of the lower bytes comes first
+    tokenizer = train_bpe([["ab abab bc bc bc ab"]], vocab_size=256 + 2 + 3, min_frequency=2)
+    learned = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])[258:]
+    assert [token for token, _ in learned] == ["ab", "bc", "Ġbc"]
 
 
-def test_training_twice_gives_the_same_vocabulary():
-    one, two = (train_bpe([TEXTS], vocab_size=350, min_frequency=1, split_digits=False).to_str() for _ in range(2))
-    assert one == two
+def test_special_tokens_have_the_first_ids():
+    special = SpecialTokens("<end>", "<fill>", extra=("<user>", "<fill>"))
+    tokenizer = train_bpe([TEXTS], vocab_size=300, min_frequency=1, special=special)
+    assert [tokenizer.id_to_token(index) for index in range(3)] == ["<end>", "<fill>", "<user>"]
+    assert tokenizer.get_vocab_size() == 300
 
 
-def test_transformers_loads_the_files_and_agrees(tokenizer, tmp_path):
-    from transformers import AutoTokenizer
-
-    save_tokenizer(tokenizer, tmp_path)
-    loaded = AutoTokenizer.from_pretrained(tmp_path)
-    for text in TEXTS:
-        assert loaded(text)["input_ids"] == tokenizer.encode(text).ids
-        assert loaded.decode(loaded(text)["input_ids"]) == text
-    ids = special_ids(tmp_path)
-    assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id) == (ids.begin, ids.begin, ids.padding)
+@pytest.mark.parametrize(
+    ("digits", "pieces"),
+    [("single", ["1", "2", "3", "4"]), ("triple", ["123", "4"]), ("whole", ["1234"])],
+)
+def test_numbers_are_cut_as_asked(digits, pieces):
+    tokenizer = train_bpe([["1234 " * 9]], vocab_size=300, min_frequency=1, digits=digits)
+    assert tokenizer.encode("1234").tokens == pieces

@@ -29,7 +29,7 @@ def test_the_end_of_text_is_a_target_and_padding_is_not():
 def test_a_document_in_a_packed_block_has_the_losses_it_has_alone():
     for architecture in ("qwen3", "llama", "gpt2"):
         params = ModelParams(architecture=architecture, layers=2, width=32, heads=2)
-        model = build_model(params, vocab_size=16, context=8, begin=BEGIN, padding=PADDING, seed=3)
+        model = build_model(params, vocab_size=16, context=8, begin=BEGIN, end=BEGIN, padding=PADDING, seed=3)
         with torch.no_grad():
             for parameter in model.parameters():  # zero output projections would hide attention across documents
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))

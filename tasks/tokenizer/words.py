@@ -1,0 +1,64 @@
+"""Where words end: no token crosses these bounds, in training and in encoding."""
+
+import re
+from collections.abc import Iterator
+
+from tokenizers import Regex, pre_tokenizers
+
+from params.train_tokenizer import Digits
+
+_DIGITS: dict[Digits, str] = {"single": r"\p{N}", "triple": r"\p{N}{1,3}", "whole": r"\p{N}+"}
+_HAN = "\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af"
+_KANA = "\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_SPACE = "\\t-\\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Ranges, for engines do not agree on scripts and spaces: PCRE2 takes the ideographic full stop for Han and U+180E for
+a space, Oniguruma does not."""
+_LETTER = rf"[^\P{{L}}{_HAN}{_KANA}]"
+_LETTERS_AND_MARKS = rf"[^\p{{N}}\p{{P}}\p{{S}}\p{{Z}}\p{{C}}{_HAN}{_KANA}]*"
+"""Classes without alternatives, on which an engine does not run out of stack in a word of a million letters."""
+PIECE_CHARACTERS = 1 << 14
+_BOUND = re.compile(rf"(?<=\n)(?=\S)|(?<=\S)(?= \S)|(?<=[。，；！？])(?=[{_HAN}])")
+
+
+def word_pattern(digits: Digits) -> str:
+    r"""The pattern of cl100k (tiktoken), made right for unspaced scripts and for marks.
+
+    Han and Kana runs stand apart from other letters, and combining marks (\p{M}) stay with their letters, as in
+    o200k: cl100k cuts Thai and Hindi words at every vowel sign.
+    """
+    return "|".join(
+        [
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+            rf"[{_HAN}]+",
+            rf"[{_KANA}]+",
+            rf"[^\r\n\p{{L}}\p{{N}}]?{_LETTER}{_LETTERS_AND_MARKS}",
+            _DIGITS[digits],
+            rf" ?[^{_SPACE}\p{{L}}\p{{N}}]+[\r\n]*",
+            rf"[{_SPACE}]*[\r\n]+",
+            rf"[{_SPACE}]+(?![^{_SPACE}])",
+            rf"[{_SPACE}]+",
+        ]
+    )
+
+
+def cut_text(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
+    """A text in pieces of about `size` characters, cut only where a word ends under any of the patterns above.
+
+    `tokenizers` takes a hundred bytes and more for each byte of a text that it has in hand.
+    """
+    start = 0
+    while start + size < len(text) and (bound := _BOUND.search(text, start + size)):
+        yield text[start : bound.start()]
+        start = bound.start()
+    yield text[start:]
+
+
+def split_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
+    """Text to words."""
+    return pre_tokenizers.Split(Regex(word_pattern(digits)), behavior="isolated")
+
+
+def byte_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
+    """Text to words, each byte of which is one character of the byte-level alphabet (GPT-2)."""
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([split_words(digits), to_bytes])
