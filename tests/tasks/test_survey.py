@@ -60,7 +60,8 @@ def test_files_are_listed_by_source_then_path_with_their_digests(tmp_path: Path,
 def test_how_each_source_is_read_is_part_of_the_result(tmp_path: Path, run: Run):
     run.roots["a"] = write(tmp_path / "a", {"x.txt": "x"})
     survey.work(sources(a={"text_field": "body", "license": "MIT"}), out=tmp_path, run=run)
-    expected = {"name": "a", "text_field": "body", "python": "docstrings", "license": "MIT"}
+    expected = {"name": "a", "text_field": "body", "metadata_fields": [], "encoding": None}
+    expected |= {"python": "docstrings", "license": "MIT"}
     assert rows(tmp_path / "sources.jsonl") == [expected]
 
 

@@ -4,7 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from tasks.files.listing import UNREADABLE, hash_files, list_files, locate
+from tasks.files.hashing import UNREADABLE, hash_files
+from tasks.files.listing import Listing, list_files
+from tasks.files.places import locate
 
 TEXT = ("**/*.txt",)
 
@@ -70,7 +72,7 @@ def test_digests_are_those_of_hashlib_for_small_and_large_files(tmp_path: Path):
     sizes = {"empty.txt": 0, "small.txt": 10, "edge.txt": 1 << 18, "large.txt": (1 << 18) + 1}
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(os.urandom(size))
-    for file in hash_files(tmp_path, list(sizes), workers=2):
+    for file in hash_files(tmp_path, Listing(list(sizes)), workers=2):
         data = (tmp_path / file.path).read_bytes()
         assert (file.size_bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
@@ -78,5 +80,5 @@ def test_digests_are_those_of_hashlib_for_small_and_large_files(tmp_path: Path):
 def test_a_file_that_cannot_be_read_gets_no_digest(tmp_path: Path):
     (tmp_path / "broken.txt").symlink_to("nowhere.txt")
     assert list_files(tmp_path, TEXT, ()).paths == ["broken.txt"]
-    (file,) = hash_files(tmp_path, ["broken.txt"], workers=1)
+    (file,) = hash_files(tmp_path, Listing(["broken.txt"]), workers=1)
     assert file.sha256 == UNREADABLE
