@@ -1,5 +1,6 @@
 """Tar and zip archives: their members one after the other as streams. Nothing is extracted, so no entry can escape."""
 
+import lzma
 import re
 import tarfile
 import zipfile
@@ -48,8 +49,10 @@ def tar_members(stream: ByteStream) -> Iterator[Member | Refused]:
                 num_entries += 1
                 if not entry.isdir():
                     yield _tar_entry(archive, entry)
+        if forward.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end, too
+            raise Unusable("damaged_tar", f"after {num_entries} entries comes neither another nor the end mark")
     except tarfile.TarError as error:
-        rule = "damaged_tar" if num_entries or forward.is_cut else "not_what_its_name_says"
+        rule = "damaged_tar" if num_entries else "not_what_its_name_says"
         raise Unusable(rule, f"after {num_entries} entries: {error}") from None
 
 
@@ -109,7 +112,7 @@ class _Forward:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._at = 0
-        self.is_cut = False
+        self.last = b""
 
     def tell(self) -> int:
         return self._at
@@ -129,8 +132,8 @@ class _Forward:
             pieces.append(piece)
             missing -= len(piece)
         self._at += size - missing
-        self.is_cut = self.is_cut or 0 < missing < size
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.last = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self.last
 
 
 class _TarFile:
@@ -178,7 +181,11 @@ class _ZipFile:
             data = self._file.read(min(size, self._step))
         except NotImplementedError as error:
             raise Unusable("unsupported_compression", str(error)) from None
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+            raise Unusable("damaged_zip", str(error)) from None
+        except OSError as error:
+            if error.errno is not None:  # of the disk; those of bzip2 have no number
+                raise
             raise Unusable("damaged_zip", str(error)) from None
         self._budget.spend(len(data))
         return data

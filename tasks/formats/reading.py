@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from params.errors import SourceError
@@ -41,6 +41,7 @@ class FileReader:
     def __init__(self, options: ReadOptions, unpacking: Unpacking) -> None:
         self.tally: Counter[str] = Counter()
         self._options = options
+        self._of_utf8 = replace(options, encoding=None)
         self._unpacking = unpacking
 
     def read(self, file: RawFile, sha256: str) -> Iterator[Found]:
@@ -127,7 +128,8 @@ class FileReader:
             if reader.is_text:
                 stream = _refuse_packed(stream)
             if reader.takes == "stream":
-                yield from reader.read(self._utf8(stream) if reader.is_text else stream, self._options)
+                content, options = (self._utf8(stream), self._of_utf8) if reader.is_text else (stream, self._options)
+                yield from reader.read(content, options)
             else:
                 yield from self._whole(stream, reader)
         except Unusable as problem:
@@ -138,7 +140,8 @@ class FileReader:
         try:
             data = read_whole(stream, limit)
             if len(data) <= limit:
-                yield from reader.read_all(self._whole_utf8(data) if reader.is_text else data, self._options)
+                content, options = (self._whole_utf8(data), self._of_utf8) if reader.is_text else (data, self._options)
+                yield from reader.read_all(content, options)
                 return
         except Unusable as problem:
             yield problem.at(0)._replace(text=excerpt(data or problem.data))
@@ -148,7 +151,7 @@ class FileReader:
             return
         pieces = split_text(self._utf8(Peeked(stream, first=data)), limit)
         for number, piece in enumerate(pieces, start=1):
-            for record in reader.read_all(piece, self._options):
+            for record in reader.read_all(piece, self._of_utf8):
                 yield record._replace(position=number)
 
     def _utf8(self, stream: ByteStream) -> ByteStream:

@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from params.errors import SourceError
-from tasks.files.listing import UNREADABLE
-from tasks.formats.reading import read_file
+from tasks.files.hashing import UNREADABLE
+from tasks.formats.compression import Limits
+from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import Document, Malformed, ReadOptions, Record
+
+
+def reader(folder: Path, **options: object) -> FileReader:
+    unpacking = Unpacking(folder / "spool", Limits(200, 100_000_000), 1_000_000)
+    return FileReader(ReadOptions(**options), unpacking)  # type: ignore[arg-type]
 
 
 def read(path: Path, data: bytes, **options: object) -> list[Record]:
     path.write_bytes(data)
-    return list(read_file(path, hashlib.sha256(data).hexdigest(), ReadOptions(**options)))  # type: ignore[arg-type]
+    found = reader(path.parent, **options).read(path, hashlib.sha256(data).hexdigest())
+    return [record for _, record in found]
 
 
 @pytest.mark.parametrize(
@@ -63,15 +70,15 @@ def test_a_file_that_changed_or_vanished_after_the_survey_is_an_error(tmp_path: 
     path.write_bytes(b'{"text": "new"}')
     digest = hashlib.sha256(b'{"text": "old"}').hexdigest()
     with pytest.raises(SourceError, match="changed after the survey; run the same command again"):
-        list(read_file(path, digest, ReadOptions()))
+        list(reader(tmp_path).read(path, digest))
     path.unlink()
     with pytest.raises(SourceError, match="can no longer be read"):
-        list(read_file(path, digest, ReadOptions()))
+        list(reader(tmp_path).read(path, digest))
 
 
 def test_a_file_that_the_survey_could_not_read_is_quarantined(tmp_path: Path):
     (tmp_path / "a.txt").symlink_to("nowhere")
-    (record,) = read_file(tmp_path / "a.txt", UNREADABLE, ReadOptions())
+    ((_, record),) = reader(tmp_path).read(tmp_path / "a.txt", UNREADABLE)
     assert record == Malformed(0, "unreadable", "No such file or directory")
 
 
