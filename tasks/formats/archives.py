@@ -48,7 +48,7 @@ def tar_members(stream: ByteStream) -> Iterator[Member | Refused]:
                 archive.members.clear()  # or every entry would be remembered
                 num_entries += 1
                 if not entry.isdir():
-                    yield _tar_entry(archive, entry)
+                    yield _tar_entry(forward, entry)
         if forward.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end, too
             raise Unusable("damaged_tar", f"after {num_entries} entries comes neither another nor the end mark")
     except tarfile.TarError as error:
@@ -69,16 +69,16 @@ def zip_members(path: Path, limits: Limits) -> Iterator[Member | Refused]:
                 yield _zip_entry(archive, entry, budget)
 
 
-def _tar_entry(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Member | Refused:
+def _tar_entry(forward: "_Forward", entry: tarfile.TarInfo) -> Member | Refused:
     name = entry.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if _ESCAPE.search(name):
         return Refused(_shown(name), "unsafe_name", "the name leads out of the archive")
     if not entry.isreg():
         kind = "link" if entry.islnk() or entry.issym() else "device or pipe"
         return Refused(name, "not_a_file", f"a {kind}{f' to {entry.linkname!a}' if entry.linkname else ''}")
-    file = archive.extractfile(entry)
-    assert file is not None
-    return Member(name, _TarFile(file))
+    if entry.issparse():
+        return Refused(name, "not_a_file", "a sparse file")
+    return Member(name, _TarFile(forward, entry))
 
 
 def _zip_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: "_Budget") -> Member | Refused:
@@ -137,16 +137,20 @@ class _Forward:
 
 
 class _TarFile:
-    """The contents of a member of a tar archive."""
+    """The contents of a member of a tar archive, up to where the archive is cut."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, archive: _Forward, entry: tarfile.TarInfo) -> None:
+        self._archive = archive
+        self._at = entry.offset_data
+        self._end = entry.offset_data + entry.size
 
     def read(self, size: int = CHUNK_BYTES, /) -> bytes:
-        try:
-            return self._file.read(min(size, CHUNK_BYTES))
-        except tarfile.TarError as error:
-            raise Unusable("damaged_tar", f"the archive ends inside this member: {error}") from None
+        self._archive.seek(self._at)
+        data = self._archive.read(min(size, CHUNK_BYTES, self._end - self._at))
+        self._at += len(data)
+        if not data and self._at < self._end:
+            raise Unusable("damaged_tar", f"the archive ends {self._end - self._at:,} bytes before this member")
+        return data
 
 
 class _Budget:

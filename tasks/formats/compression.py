@@ -36,7 +36,9 @@ class _Decoder(Protocol):
     holds_back: bool
     """Whether more can come out without more going in."""
 
-    def unpack(self, data: memoryview, size: int) -> bytes: ...
+    def unpack(self, data: memoryview, size: int) -> bytes:
+        """About `size` bytes of the contents."""
+        ...
 
 
 class Codec(NamedTuple):
@@ -58,13 +60,19 @@ class Unpacked:
         self._file = packed
         self._codec = codec
         self._limits = limits or Limits()
-        self._packed = memoryview(b"")
+        self._packed = self._ready = memoryview(b"")
         self._decoder: _Decoder | None = None
         self._num_members = self._num_in = self._num_out = 0
         self._problem: Unusable | None = None
 
     def read(self, size: int = CHUNK_BYTES, /) -> bytes:
         """The next bytes, unpacked; only so much of a bomb goes off as is asked for."""
+        if not self._ready:
+            self._ready = memoryview(self._advance(size))
+        data, self._ready = bytes(self._ready[:size]), self._ready[size:]
+        return data
+
+    def _advance(self, size: int) -> bytes:
         if self._problem is None:
             try:
                 return self._next(size)

@@ -47,6 +47,15 @@ def test_one_member_several_members_and_zero_padding_unpack_whole(ending: str):
 
 
 @each_codec
+def test_no_more_is_given_than_asked_for(ending: str):
+    stream, data = Unpacked(io.BytesIO(PACKED[ending]), CODECS[ending]), b""
+    while piece := stream.read(999):
+        assert len(piece) <= 999
+        data += piece[:1]
+    assert len(data) >= 3_000_000 / 999
+
+
+@each_codec
 def test_what_stands_before_the_cut_is_delivered(ending: str):
     packed = PACKED[ending]
     got, rule = unpack(packed[: len(packed) // 2], ending)
