@@ -1,5 +1,6 @@
 """Files behind a URL (S3, Google Cloud Storage, memory, HTTP …), through fsspec."""
 
+import errno
 import json
 import posixpath
 import sys
@@ -93,7 +94,10 @@ def list_remote(root: RemoteRoot) -> list[RemoteEntry]:
     filesystem, base = _connect(root)
     with _explained(root.url):
         filesystem.invalidate_cache()
-        info = filesystem.info(base)
+        try:
+            info = filesystem.info(base)
+        except TypeError as error:  # its client is made now
+            raise SourceError(f"{root.url}: {error}; check survey.sources storage_options") from None
         if info["type"] == "file":
             return [_entry("", info)]
         found = filesystem.find(base, detail=True)
@@ -168,8 +172,11 @@ def _client_errors() -> tuple[type[Exception], ...]:
 def _what_happened(url: str, error: Exception) -> str:
     protocol = url.partition("://")[0]
     detail = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.errno == errno.EBUSY:  # s3fs asks for the very ETag that was listed
+        return f"{url} changed after it was listed; run the same command again, and it is read anew"
     if isinstance(error, FileNotFoundError):
-        return f"{url}: no such bucket, folder or file; check the path of this source in survey.sources"
+        what = "file, or no answer" if protocol.startswith("http") else "bucket, folder or file"
+        return f"{url}: no such {what}; check the path of this source in survey.sources"
     if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
         remedy = _REMEDY.get(protocol, "set the credentials of this store as fsspec documents for its protocol")
         return f"{url}: access denied ({detail}); {remedy}"
