@@ -77,6 +77,7 @@ def _ingest_group(
             place = locate(run.roots[file.source], file.path)
             for member, record in readers[file.source].read(place, file.sha256):
                 sink.add(file.source, f"{file.path}!/{member}" if member else file.path, record)
+                del record  # it may be large: the next one is made before its name is given anew
     counts = sink.counts
     for source, reader in readers.items():
         counts.update({f"{source}/{key}": count for key, count in reader.tally.items()})

@@ -12,6 +12,7 @@ from typing import Any
 
 from params.errors import SourceError
 
+_OF_THE_FILE = (FileNotFoundError, PermissionError)
 _BLOCK_BYTES = 8 << 20
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _REMEDY = {
@@ -66,7 +67,7 @@ class RemoteFile:
     def open(self) -> "RemoteStream":
         """Open for reading; FileNotFoundError or PermissionError is about this file, SourceError about the store."""
         filesystem, root = _connect(self.root)
-        with _explained(str(self), passing=(FileNotFoundError, PermissionError)):
+        with _explained(str(self), passing=_OF_THE_FILE):
             file = filesystem.open(f"{root}/{self.path}" if self.path else root, "rb", block_size=_BLOCK_BYTES)
         return RemoteStream(str(self), file)
 
@@ -79,8 +80,8 @@ class RemoteStream:
         self._file = file
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes; SourceError when the store fails or vanishes."""
-        with _explained(self._url):
+        """The next bytes; FileNotFoundError when the file is gone, SourceError when the store fails or vanishes."""
+        with _explained(self._url, passing=_OF_THE_FILE):
             data: bytes = self._file.read(size)
         return data
 

@@ -55,13 +55,16 @@ class Peeked:
         self._stream = stream
         self._problem: Unusable | None = None
         self.first = self._peek() if first is None else first
-        self._rest = self.first
+        """What was looked at; let go of once it has been read."""
+        self._at = 0
 
     def read(self, size: int = CHUNK_BYTES, /) -> bytes:
         """The next bytes, those looked at included."""
-        if self._rest:
-            data, self._rest = self._rest[:size], self._rest[size:]
+        if self._at < len(self.first):
+            data = self.first[self._at : self._at + size]
+            self._at += size
             return data
+        self.first, self._at = b"", 0
         if self._problem is not None:
             raise self._problem
         return self._stream.read(size)

@@ -200,7 +200,7 @@ def _damage() -> tuple[type[Exception], ...]:
     from isal import isal_zlib
     from zstandard import ZstdError
 
-    return (isal_zlib.error, ZstdError, lzma.LZMAError, OSError, EOFError)
+    return (isal_zlib.error, ZstdError, lzma.LZMAError, OSError, EOFError)  # type: ignore[return-value]  # isal's stub
 
 
 _CODECS = (

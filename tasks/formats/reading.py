@@ -89,13 +89,13 @@ class FileReader:
             except Unusable as problem:
                 yield "", problem.at(0)
         else:
-            yield from _or_empty(("", record) for record in self._records(stream, form.reader))
+            yield from _or_empty(self._records(stream, form.reader))
 
     def _path(self, path: Path, form: Format) -> Iterator[Found]:
         if form.archive == ".zip":
             yield from self._archive(zip_members(path, self._unpacking.limits))
         else:
-            yield from _or_empty(("", record) for record in form.reader.read(path, self._options))
+            yield from _or_empty(form.reader.read(path, self._options))
 
     def _archive(self, members: Iterator[Member | Refused]) -> Iterator[Found]:
         num_records = 0
@@ -149,10 +149,12 @@ class FileReader:
         if not reader.can_split or self._options.oversize == "quarantine":
             yield too_large(0, len(data), self._options, data)
             return
-        pieces = split_text(self._utf8(Peeked(stream, first=data)), limit)
+        peeked, data = Peeked(stream, first=data), b""
+        pieces = split_text(self._utf8(peeked), limit)
         for number, piece in enumerate(pieces, start=1):
             for record in reader.read_all(piece, self._of_utf8):
                 yield record._replace(position=number)
+                del record
 
     def _utf8(self, stream: ByteStream) -> ByteStream:
         peeked = stream if isinstance(stream, Peeked) else Peeked(stream)
@@ -183,11 +185,12 @@ def _refuse_packed(stream: ByteStream) -> Peeked:
     return peeked
 
 
-def _or_empty(found: Iterator[Found]) -> Iterator[Found]:
+def _or_empty(records: Iterator[Record]) -> Iterator[Found]:
     is_empty = True
-    for item in found:
+    for record in records:
         is_empty = False
-        yield item
+        yield "", record
+        del record  # it may be large: the next one is made before its name is given anew
     if is_empty:
         yield "", Malformed(0, "empty", "no record in the file")
 

@@ -19,8 +19,9 @@ def split_text(stream: ByteStream, max_bytes: int) -> Iterator[bytes]:
         rest += chunk
         while len(rest) > max_bytes:
             end = _cut(rest, max_bytes)
-            yield bytes(rest[:end])
+            piece = bytes(memoryview(rest)[:end])
             del rest[:end]
+            yield piece
     if rest:
         yield bytes(rest)
 
