@@ -52,12 +52,11 @@ class SourceParams(Params):
         except LookupError:
             raise ValueError(f"{encoding!r} is no text encoding of Python; write gb18030, big5, cp1252 …") from None
 
-    @field_validator("path")
-    @classmethod
-    def _url_holds_no_password(cls, path: str) -> str:
-        if "://" in path and ":" in path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
-            raise ValueError("the URL holds a password, which would be logged; use the environment of the store")
-        return path
+    @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
+    def _url_holds_no_password(self) -> "SourceParams":
+        if "://" in self.path and ":" in self.path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+            raise ValueError("the URL of path holds a password, which would be logged; use the store's environment")
+        return self
 
     @field_validator("storage_options")
     @classmethod
@@ -73,11 +72,13 @@ class SourceParams(Params):
 class SurveyParams(Params):
     """The sources of a run."""
 
-    sources: tuple[SourceParams, ...] = Field(min_length=1)
+    sources: tuple[SourceParams, ...] = Field(json_schema_extra={"minItems": 1})
     """Bodies of text to read, in order of priority."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "SurveyParams":
+        if not self.sources:
+            raise ValueError("there is no source; name at least one")
         names = [source.name for source in self.sources]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two sources are named {twice[0]}; give each its own name")

@@ -1,6 +1,7 @@
 """Splitting: the pieces are the text, none is too large, and they end where something ends."""
 
 import io
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,3 +30,27 @@ def test_the_pieces_joined_are_the_text_and_none_is_over_the_limit(text: str, ma
     found = pieces(text, max_bytes)
     assert "".join(found) == text
     assert all(0 < len(piece.encode()) <= max_bytes for piece in found)
+
+
+def test_memory_holds_a_piece_and_not_the_text():
+    tracemalloc.start()
+    try:
+        sizes = [len(piece) for piece in split_text(Endless(40_000_000), 1_000_000)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) == 40_000_000
+    assert max(sizes) == 1_000_000
+    assert peak < 8_000_000
+
+
+class Endless:
+    """A line of so many bytes."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._left = num_bytes
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = b"x" * min(1_000_000, self._left)
+        self._left -= len(data)
+        return data
