@@ -1,5 +1,6 @@
 """Any raw file to records: the name says which reader, the digest says whether it is still the file that was listed."""
 
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -53,6 +54,8 @@ class FileReader:
         try:
             yield from self._checked(file, sha256)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of the disk that is unpacked to
+                raise
             reason = error.strerror or str(error)
             if sha256 != UNREADABLE:  # it could be read a moment ago: the same recipe shall not make other bytes
                 raise SourceError(f"{file} can no longer be read: {reason}; {_REMEDY}") from None
@@ -125,7 +128,7 @@ class FileReader:
 
     def _records(self, stream: ByteStream, reader: Reader) -> Iterator[Record]:
         try:
-            if reader.is_text:
+            if reader.is_text or reader.takes == "bytes":
                 stream = _refuse_packed(stream)
             if reader.takes == "stream":
                 content, options = (self._utf8(stream), self._of_utf8) if reader.is_text else (stream, self._options)

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,9 +167,15 @@ def test_an_option_that_the_store_does_not_know_is_refused(s3: Any, s3_server: s
         list_remote(RemoteRoot.of("s3://corpus/raw", {"endpoint_url": s3_server, "bogus": 1}))
 
 
-def test_a_protocol_without_its_package_or_without_any_is_named():
+def test_a_protocol_without_its_package_or_without_any_is_named(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SourceError, match="nope"):
         list_remote(RemoteRoot.of("nope://corpus", {}))
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
+    with pytest.raises(
+        SourceError, match=r"s3:// needs a package that is not installed; pip install 'gristmill\[s3\]'"
+    ):
+        list_remote(RemoteRoot.of("s3://corpus/without-package", {}))
 
 
 def test_other_protocols_of_fsspec_work_alike(tmp_path: Path, run: Run, seal: Seal, caplog: pytest.LogCaptureFixture):

@@ -92,6 +92,7 @@ def test_the_name_chooses_the_reader(tmp_path: Path, name: str, data: bytes, tex
         ("a.jsonl.zst", gzip.compress(b"{}"), "not_what_its_name_says"),
         ("a.jsonl", gzip.compress(b"{}"), "not_what_its_name_says"),
         ("a.txt", ZstdCompressor().compress(b"x"), "not_what_its_name_says"),
+        ("a.html", gzip.compress(b"<p>page</p>"), "not_what_its_name_says"),
         ("a.md", b"PK\x03\x04" + bytes(50), "not_what_its_name_says"),
         ("a.zip", b"no zip", "not_what_its_name_says"),
         ("a.tar.gz", b"no gzip", "not_what_its_name_says"),
