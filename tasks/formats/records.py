@@ -16,15 +16,23 @@ class ReadOptions:
     python: Literal["docstrings", "source"] = "docstrings"
     """What a .py file contributes."""
     max_bytes: int = 64 * MEGABYTE
-    """A larger document is quarantined, and never wholly in memory."""
+    """A larger document is quarantined or split, and never wholly in memory."""
+    metadata_fields: tuple[str, ...] = ()
+    """Columns or keys that are kept as metadata."""
+    encoding: str | None = None
+    """The encoding of text that has no byte order mark; None to detect it."""
+    oversize: Literal["quarantine", "split"] = "quarantine"
+    """What becomes of a text file over max_bytes."""
 
 
 class Document(NamedTuple):
     """A text and where it stood."""
 
     position: int
-    """Line or row from 1; 0 for a whole file."""
+    """Line, row or piece from 1; 0 for a whole file."""
     text: str
+    metadata: str | None = None
+    """The wanted fields of its record as a JSON object."""
 
 
 class Malformed(NamedTuple):
