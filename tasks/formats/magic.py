@@ -3,7 +3,7 @@
 from tasks.formats.records import Unusable
 
 _SAMPLE_BYTES = 4096
-_MAX_CONTROL = 0.05
+_MIN_CONTROL, _MAX_CONTROL = 32, 0.05
 _MAGICS = (
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip stream"),
@@ -28,7 +28,8 @@ def check_is_text(first: bytes) -> None:
     """Unusable (`not_what_its_name_says`) when the first bytes of a text format, decoded to UTF-8, are no text."""
     kind = next((kind for magic, kind in _MAGICS if first.startswith(magic)), None)
     sample = first[:_SAMPLE_BYTES]
-    if kind is None and len(sample) - len(sample.translate(None, _CONTROL)) > _MAX_CONTROL * len(sample):
+    num_control = len(sample) - len(sample.translate(None, _CONTROL))
+    if kind is None and num_control > max(_MIN_CONTROL, _MAX_CONTROL * len(sample)):
         kind = "binary data"
     if kind:
         raise Unusable("not_what_its_name_says", f"the file is {kind}: it begins with the bytes {first[:8].hex(' ')}")
