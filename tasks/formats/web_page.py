@@ -12,10 +12,18 @@ _HEAD_BYTES = 4096
 
 def read_web_page(data: bytes, options: ReadOptions) -> Record:
     """The page's main text as one document."""
+    return page_text(0, data, options)
+
+
+def page_text(position: int, data: bytes, options: ReadOptions, charset: str | None = None) -> Record:
+    """The main text of a page; `charset`, of its HTTP header, goes before the one that the page declares.
+
+    Unusable when the bytes are no text.
+    """
     from resiliparse.extract.html2text import extract_plain_text
 
-    html = decode_text(data, declared_encoding(data[:_HEAD_BYTES], _CHARSET))
-    record = document_or_empty(0, extract_plain_text(html, main_content=True))
+    declared = charset or declared_encoding(data[:_HEAD_BYTES], _CHARSET) or options.encoding
+    record = document_or_empty(position, extract_plain_text(decode_text(data, declared), main_content=True))
     if isinstance(record, Malformed):
         return record._replace(detail="no main text in the page", text=excerpt(data))
     return record

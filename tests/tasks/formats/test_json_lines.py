@@ -3,7 +3,10 @@
 import gzip
 import io
 import json
+import tracemalloc
+import zipfile
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +100,102 @@ def test_a_cut_gzip_gives_the_whole_lines_before_the_cut():
 def test_texts_survive_a_round_trip(texts: list[str], escaped: bool, end: bool):
     data = "\n".join(json.dumps({"text": text}, ensure_ascii=escaped) for text in texts) + "\n" * end
     assert read(data.encode()) == [Document(number, text) for number, text in enumerate(texts, start=1)]
+
+
+def test_metadata_is_a_json_object_in_the_order_asked_and_missing_fields_are_left_out():
+    lines = b'{"id": 7, "text": "a", "meta": null}\n{"meta": {"k": [1, "\xe6\x96\x87"]}, "id": "x", "text": "b"}\n{"text": "c"}\n'
+    assert read(lines, metadata_fields=("meta", "id")) == [
+        Document(1, "a", '{"meta":null,"id":7}'),
+        Document(2, "b", '{"meta":{"k":[1,"文"]},"id":"x"}'),
+        Document(3, "c"),
+    ]
+
+
+def test_dots_lead_into_nested_objects_unless_a_key_has_that_very_name():
+    lines = b'{"meta": {"body": {"text": "a"}, "n": 1}}\n{"meta.body.text": "b", "meta": {"body": {"text": "x"}}}\n'
+    assert read(lines + b'{"meta": {"body": "c"}}', text_field="meta.body.text", metadata_fields=("meta.n",)) == [
+        Document(1, "a", '{"meta.n":1}'),
+        Document(2, "b"),
+        Malformed(3, "missing_text", "no key 'meta.body.text'; keys are meta", '{"meta": {"body": "c"}}'),
+    ]
+
+
+def test_metadata_that_orjson_refuses_is_written_so_that_any_reader_takes_it():
+    deep = "[" * 300 + "]" * 300
+    line = '{"text": "a", "big": 18446744073709551616, "half": "x\\ud800", "nan": NaN, "deep": ' + deep + "}"
+    (record,) = read(line.encode(), metadata_fields=("big", "half", "nan", "deep"))
+    assert isinstance(record, Document)
+    metadata = orjson.loads(record.metadata or "")
+    assert (metadata["half"], metadata["nan"]) == ("x\ufffd", None)
+    assert float(metadata["big"]) == 2.0**64
+    assert json.dumps(metadata["deep"]).count("[") < 254
+
+
+def test_half_a_surrogate_pair_costs_the_document_only_when_it_is_in_the_text():
+    lines = b'{"text": "a", "other": "\\udc00"}\n{"text": "\\ud83d\\ude00"}\n{"text": "x\\ud83d"}\n'
+    records = read(lines)
+    assert records[:2] == [Document(1, "a"), Document(2, "\U0001f600")]
+    assert rules(records) == [(3, "malformed_json")]
+
+
+def test_of_a_key_that_stands_twice_the_last_one_counts():
+    assert read(b'{"text": "a", "text": "b"}') == [Document(1, "b")]
+
+
+def test_an_escaped_nul_is_a_character_and_a_raw_one_costs_its_line():
+    records = read(b'{"text": "a\\u0000b"}\n{"text": "a\0b"}\n' + bytes(4096) + b'\n{"text": "c"}\n')
+    assert [record for record in records if isinstance(record, Document)] == [Document(1, "a\0b"), Document(4, "c")]
+    assert rules(records) == [(2, "malformed_json"), (3, "malformed_json")]
+
+
+def test_a_zip_archive_under_the_name_of_json_lines_is_one_record():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.jsonl", b"\n".join(b'{"text": "line %d"}' % n for n in range(1000)))
+    (record,) = read(file.getvalue())
+    assert isinstance(record, Malformed)
+    assert (record.position, record.rule) == (1, "not_what_its_name_says")
+    assert "a zip archive" in record.detail
+
+
+def test_a_bad_unit_of_utf_16_costs_only_its_line():
+    good = '{"text": "静夜思"}\n'.encode("utf-16-le")
+    bad = '{"text": "x"}\n'.encode("utf-16-le").replace(b"x\0", b"\0\xd8")
+    records = read(b"\xff\xfe" + good + bad + good)
+    assert rules(records) == [(2, "not_utf8")]
+    assert [record for record in records if isinstance(record, Document)] == [
+        Document(1, "静夜思"),
+        Document(3, "静夜思"),
+    ]
+
+
+def test_a_declared_encoding_is_used_where_the_line_is_not_utf8():
+    assert read('{"text": "naïve"}'.encode("latin-1"), encoding="latin-1") == [Document(1, "naïve")]
+    assert read('{"text": "a"}\n{"text": "b"}'.encode("utf-16-le"), encoding="utf-16-le") == [
+        Document(1, "a"),
+        Document(2, "b"),
+    ]
+
+
+class Endless:
+    """A line of `size` bytes that no disk holds."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._chunk = b"x" * (1 << 20)
+
+    def read(self, size: int = 1 << 20, /) -> bytes:
+        """The next bytes."""
+        size = min(size, self._left, len(self._chunk))
+        self._left -= size
+        return self._chunk if size == len(self._chunk) else self._chunk[:size]
+
+
+def test_a_line_of_two_gigabytes_takes_no_more_memory_than_the_limit():
+    tracemalloc.start()
+    (record,) = read_json_lines(Endless(2_000_000_000), ReadOptions())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(record, Malformed)
+    assert (record.rule, record.value) == ("too_large", 2_000.0)
+    assert peak < 150_000_000

@@ -1,11 +1,14 @@
 """Parquet: string columns of every kind, nulls, bad bytes and damaged row groups."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.formats.columns import rows_per_batch
 from tasks.formats.parquet_table import read_parquet
 from tasks.formats.records import Document, Malformed, ReadOptions, Record
 
@@ -76,3 +79,69 @@ def test_a_damaged_row_group_costs_only_its_own_rows(tmp_path: Path):
     assert [document.position for document in documents] == [*range(1, 11), *range(21, 31)]
     (bad,) = (record for record in records if isinstance(record, Malformed))
     assert (bad.position, bad.rule) == (11, "damaged_parquet")
+
+
+def test_a_file_object_is_read_like_a_path(tmp_path: Path):
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "t.parquet")
+    with (tmp_path / "t.parquet").open("rb") as file:
+        assert list(read_parquet(file, ReadOptions())) == [Document(1, "a"), Document(2, "b")]
+
+
+def test_metadata_is_a_json_object_of_the_wanted_columns_in_the_order_asked(tmp_path: Path):
+    when = datetime(2024, 2, 29, 12, tzinfo=UTC)
+    table = pa.table(
+        {
+            "id": [1, 2],
+            "text": ["a", "b"],
+            "meta": pa.array([None, {"lang": "zh", "tags": ["x"], "n": Decimal("1.50")}]),
+            "when": pa.array([when, None], pa.timestamp("ns", "UTC")),
+            "raw": [b"\xff", "文".encode()],
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    first, second = read(tmp_path / "t.parquet", metadata_fields=("raw", "when", "meta", "missing", "id"))
+    assert first == Document(1, "a", '{"raw":"/w==","when":"2024-02-29T12:00:00+00:00","meta":null,"id":1}')
+    assert second == Document(
+        2, "b", '{"raw":"文","when":null,"meta":{"lang":"zh","tags":["x"],"n":"1.50"},"id":2}'
+    )
+
+
+def test_only_wanted_columns_are_read(tmp_path: Path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"], "junk": ["c", "d"]}), path, compression="zstd", use_dictionary=False)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset : column.data_page_offset + column.total_compressed_size] = (
+        b"\xff" * column.total_compressed_size
+    )
+    path.write_bytes(data)
+    assert read(path) == [Document(1, "a"), Document(2, "b")]
+
+
+def test_text_in_a_struct_is_read_without_its_neighbours(tmp_path: Path):
+    rows = [{"body": {"text": "a", "html": "x"}, "lang": "en"}, {"body": None, "lang": "zh"}]
+    pq.write_table(pa.table({"meta": rows}), tmp_path / "t.parquet")
+    records = read(tmp_path / "t.parquet", text_field="meta.body.text", metadata_fields=("meta.lang",))
+    assert records == [
+        Document(1, "a", '{"meta.lang":"en"}'),
+        Malformed(2, "missing_text", "'meta.body.text' is null"),
+    ]
+
+
+def test_a_column_whose_name_has_dots_is_found_by_its_name(tmp_path: Path):
+    pq.write_table(pa.table({"a.b": ["x"]}), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet", text_field="a.b") == [Document(1, "x")]
+
+
+def test_long_rows_come_few_at_a_time():
+    """2 GB of strings in a column overflow 32-bit offsets; 8 MB a batch stay far from that."""
+    assert rows_per_batch(size_bytes=3_000_000_000, num_rows=3_000) == 8
+    assert rows_per_batch(size_bytes=3_000_000_000, num_rows=2) == 1
+    assert rows_per_batch(size_bytes=1_000, num_rows=1_000_000) == 1024
+    assert rows_per_batch(size_bytes=0, num_rows=0) == 1
+
+
+def test_a_large_string_column_in_many_batches_gives_every_row(tmp_path: Path):
+    texts = [f"{n} " + "x" * 1_000_000 for n in range(30)]
+    pq.write_table(pa.table({"text": pa.array(texts, pa.large_string())}), tmp_path / "t.parquet")
+    assert [record.text for record in read(tmp_path / "t.parquet")] == texts

@@ -1,0 +1,66 @@
+"""Lines of a stream, in lists: memory is bounded by the longest line that is wanted."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tasks.formats.records import Unusable
+
+_KEPT_OF_LONG = 1 << 16
+
+
+class TooLong(NamedTuple):
+    """A line or another piece of a stream that was too long to keep."""
+
+    beginning: bytes
+    size_bytes: int
+
+
+class Pieces:
+    """A line, or another piece, that comes in parts; of one over `max_bytes` only the beginning is kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.size_bytes = 0
+        self._max_bytes = max_bytes
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> None:
+        """Its next part."""
+        was_long = self.size_bytes > self._max_bytes
+        self.size_bytes += len(part)
+        if was_long:
+            return
+        self._parts.append(part)
+        if self.size_bytes > self._max_bytes:
+            self._parts = [b"".join(self._parts)[:_KEPT_OF_LONG]]
+
+    def end(self) -> bytes | TooLong:
+        """The whole, and begin anew."""
+        whole = _whole(b"".join(self._parts), self.size_bytes, self._max_bytes)
+        self.size_bytes, self._parts = 0, []
+        return whole
+
+
+def line_batches(chunks: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes | TooLong]]:
+    """Lines without their line feeds; of one over `max_bytes` only the beginning.
+
+    Unusable, where the chunks raise it, carries the bytes of the line that was cut.
+    """
+    line = Pieces(max_bytes)
+    try:
+        for chunk in chunks:
+            first, *others = chunk.split(b"\n")
+            line.add(first)
+            if others:
+                last = others.pop()
+                are_short = len(chunk) <= max_bytes
+                yield [line.end(), *(others if are_short else (_whole(each, len(each), max_bytes) for each in others))]
+                line.add(last)
+    except Unusable as problem:
+        cut = line.end()
+        raise Unusable(problem.rule, problem.detail, cut if isinstance(cut, bytes) else cut.beginning) from None
+    if line.size_bytes:
+        yield [line.end()]
+
+
+def _whole(data: bytes, size_bytes: int, max_bytes: int) -> bytes | TooLong:
+    return data if size_bytes <= max_bytes else TooLong(data[:_KEPT_OF_LONG], size_bytes)
