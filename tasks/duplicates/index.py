@@ -90,6 +90,8 @@ class Index:
 
     def bucket_members(self, band: int, keys: Hashes) -> tuple[Indices, Flags]:
         """The first MAX_COMPARED signatures of every bucket that a key of a band names; which keys name any."""
+        if not self.segments:
+            return np.zeros(0, np.int64), np.zeros(len(keys), np.bool_)
         wanted, inverse = np.unique(keys, return_inverse=True)
         room = np.full(len(wanted), MAX_COMPARED, np.int64)
         members = [np.zeros(0, np.int64)]

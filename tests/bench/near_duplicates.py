@@ -11,7 +11,7 @@ import sysconfig
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,9 @@ def build_corpus(texts: Sequence[str], variants: int = 1600, seed: int = 5) -> C
 def exact_jaccard_pairs(texts: Sequence[str], least: float = 0.5) -> dict[Pair, float]:
     """Similarity of all pairs from `least` on, by the shingles that dedup compares.
 
-    Only documents that share one of their rarest shingles are compared: sets with Jaccard similarity J have more than
-    (1 - J) of the smaller one's elements and one more in common (prefix filter, Chaudhuri et al. 2006): no pair is lost.
+    Only documents that share one of their rarest shingles are compared (prefix filter, Chaudhuri et al. 2006, section
+    3: sets of similarity J share at least J of each one's elements, so not all of these are among the commonest): no
+    pair is lost.
     """
     sets = [shingle_set(text) for text in texts]
     frequency = Counter(shingle for shingles in sets for shingle in shingles)
