@@ -16,6 +16,7 @@ from params.errors import ParameterError, StoreError
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord, remove_record, run_records
 from tasks.artifacts.store import Store, size_of
+from tasks.duplicates.chain import results_in_use
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -36,7 +37,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def gc(arguments: argparse.Namespace) -> int:
-    """Remove what no run refers to."""
+    """Remove what no run and no index of documents refers to."""
     home = locate_home(arguments.home)
     if home.root.exists():
         open_home(home.root)
@@ -142,6 +143,7 @@ def _bears_alias(record: RunRecord) -> bool:
 
 def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Iterator[Path]:
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
+    referenced |= {("dedup", fingerprint) for fingerprint in results_in_use(store.root)}
     yield from (r.folder for r in list(store.results()) if (r.stage, r.fingerprint) not in referenced)
     if drafts:
         yield from store.drafts()

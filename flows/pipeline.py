@@ -14,7 +14,7 @@ from tasks.artifacts.record import RunRecord
 from tasks.clean import clean
 from tasks.compress import compress
 from tasks.context import Run
-from tasks.dedup import dedup
+from tasks.dedup import dedup, extend_index
 from tasks.evaluate import evaluate
 from tasks.export import export
 from tasks.ingest import ingest
@@ -64,6 +64,7 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     documents = ingest(p.ingest, files, run=run)
     cleaned = clean(p.clean, documents, run=run)
     unique = dedup(p.dedup, cleaned, run=run)
+    extend_index(p.dedup, cleaned, unique, run=run)
     splits = split(p.split, unique, run=run)
     tokenizer = train_tokenizer(p.train_tokenizer, splits, run=run)
     shards = shard(p.shard, tokenizer, splits, run=run)

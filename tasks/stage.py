@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 log = logging.getLogger(__name__)
-Identity = Callable[[Any, Run], Params]
+Identity = Callable[..., Params]
 
 
 class Stage:
@@ -57,7 +57,7 @@ class Stage:
     def recipe(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Recipe:
         """What decides the bytes of the result."""
         assert len(inputs) == len(self.input_names), f"{self.name} takes {self.input_names}"
-        identity = self.identity(params, run) if self.identity else params
+        identity = self.identity(params, run, *inputs) if self.identity else params
         return recipe_of(self.name, self.version, identity, dict(zip(self.input_names, inputs, strict=True)))
 
     def _run(self, params: Params, *inputs: Manifest, run: Run) -> "State[Any]":
@@ -123,8 +123,8 @@ def stage(
     """Make `work(params, *inputs: Manifest, out: Path, run: Run) -> Metrics` a stage of the pipeline.
 
     `version` is raised by hand when the code begins to make other bytes; `volatile` names files (glob patterns) that
-    depend on the machine's speed and are no part of the digest; `identity(params, run)` replaces the parameters in
-    the recipe where they do not say what decides the bytes (paths stand for the files found there).
+    depend on the machine's speed and are no part of the digest; `identity(params, run, *inputs)` replaces the
+    parameters in the recipe where they do not say what decides the bytes (paths stand for the files found there).
     """
     return lambda work: Stage(work, version=version, volatile=volatile, identity=identity)
 

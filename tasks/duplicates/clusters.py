@@ -1,14 +1,17 @@
-"""Clusters of documents from verified pairs; the first of each in source order survives.
+"""Which documents duplicate one before them, from verified pairs, and who survives.
 
-Within a band, documents of one key form a bucket. A member is compared with the representatives of its bucket, that is
-the members that matched none before them, at most MAX_REPRESENTATIVES, and with the member before it; a pair counts
-when enough values of the two signatures are equal. So a bucket of n members costs at most n * (MAX_REPRESENTATIVES + 1)
-comparisons, not n * n / 2; members that this leaves apart may still meet in another band. Clusters are the connected
-components of the pairs that counted (and of equal texts), hence disjoint, and the root of a component is always its
-first member: exactly one survives.
+Documents are numbered by rank: the order in which they arrive, or whatever order the survivor rule asks for, decided by
+their contents and never by how they lie in shards. A pair counts when its two signatures share a bucket (the documents
+of one key within a band) and enough of their values are equal. A document is dropped when it forms such a pair with
+any document before it, kept or dropped, and then points to the first of these; what it points to in the end survives.
+So a cluster is a tree with exactly one survivor, no two survivors form a pair that counts, and whether a document is
+dropped depends on it and those before it alone: adding documents day by day drops exactly what one go drops. (With the
+connected components of pairs, a late document that resembles two early survivors would make one of them a duplicate
+after the fact.)
 
-Memory: about 100 bytes a document (digests, order, keys, parents, similarity). Signatures are gathered, for those
-documents alone that share a bucket with another, in a scratch file read through a memory map.
+In a bucket a document is compared with the first MAX_COMPARED of it, each signature counted once, until one matches:
+n documents of boilerplate cost n comparisons, n unlike ones at most n * MAX_COMPARED and never n * n / 2. Pairs beyond
+this mostly meet in another band. The limit looks at earlier documents alone, so it changes nothing of the above.
 """
 
 import numpy as np
@@ -17,16 +20,17 @@ from numba import types
 
 from tasks.text.kernels import Codes, Hashes, kernel
 
-MAX_REPRESENTATIVES = 32
+MAX_COMPARED = 64
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 _MINIMA = types.Array(types.uint32, 2, "C", readonly=True)
 
 
 def first_equal(digests: Hashes) -> Indices:
-    """For each of (documents, 2) digests the index of the first that is equal, in O(n log n)."""
-    order = np.lexsort((digests[:, 1], digests[:, 0])).astype(np.int64)
+    """For each of (documents, words) digests the index of the first that is equal, in O(n log n)."""
+    order = np.lexsort(digests.T[::-1]).astype(np.int64)
     arranged = digests[order]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (arranged[1:] != arranged[:-1]).any(axis=1)
@@ -35,73 +39,53 @@ def first_equal(digests: Hashes) -> Indices:
     return first
 
 
-def sharing(keys: Hashes) -> npt.NDArray[np.bool_]:
-    """Which of a band's keys occur more than once."""
-    order = np.argsort(keys)
-    equal = keys[order][1:] == keys[order][:-1]
+def sharing(keys: Hashes) -> Flags:
+    """Which of a band's keys occur more than once, in linear time and 16 to 32 bytes a key."""
     shared = np.zeros(len(keys), np.bool_)
-    shared[order[1:][equal]] = True
-    shared[order[:-1][equal]] = True
+    _mark_shared(keys, np.full(1 << (2 * len(keys)).bit_length(), -1, np.int64), shared)
     return shared
 
 
-class Forest:
-    """Disjoint sets of documents that grow by verified pairs."""
-
-    def __init__(self, size: int) -> None:
-        self.parents = np.arange(size, dtype=np.int64)
-        self.similarity = np.zeros(size, np.float64)
-        """Largest similarity of a pair that counted, for each document."""
-
-    def link_band(self, keys: Hashes, minima: Codes, min_similarity: float) -> None:
-        """Verify and link the members of each bucket of one band; `minima` are the signatures, (documents, values)."""
-        order = np.argsort(keys, kind="stable").astype(np.int64)
-        _link(order, keys[order], minima, min_similarity, self.parents, self.similarity)
-
-    def roots(self) -> Indices:
-        """The first member of each document's cluster."""
-        roots = self.parents.copy()
-        while (roots != (above := roots[roots])).any():
-            roots = above
-        return roots
+def roots(parents: Indices) -> Indices:
+    """Where the way from each document to the one it points to ends; a survivor points to itself."""
+    found = parents.copy()
+    while (found != (above := found[found])).any():
+        found = above
+    return found
 
 
-@kernel(types.int64(types.int64[::1], types.int64))
-def _root(parents: Indices, at: int) -> int:
-    """First member of a document's set so far; halves the path to it."""
-    while parents[at] != at:
-        parents[at] = parents[parents[at]]
-        at = parents[at]
-    return at
+class Pairs:
+    """The first partner of every document, found band by band in any order."""
+
+    def __init__(self, minima: Codes, num_known: int, min_similarity: float | None) -> None:
+        """`minima` are distinct signatures by rank, (documents, values); the first `num_known` look for no partner."""
+        self.parents = np.arange(len(minima), dtype=np.int64)
+        """First document that each resembles; itself where there is none."""
+        self.similarity = np.zeros(len(minima), np.float64)
+        """Share of equal values with that one."""
+        self._minima = minima
+        self._num_known = num_known
+        self._min_similarity = min_similarity or 0.0
+
+    def find_in(self, keys: Hashes) -> None:
+        """Compare the members of each bucket of a band."""
+        shared = np.flatnonzero(sharing(keys))
+        order = shared[np.argsort(keys[shared], kind="stable")]
+        arranged = keys[order]
+        _find(order, arranged, self._minima, self._num_known, self._min_similarity, self.parents, self.similarity)
 
 
-@kernel(
-    types.bool_(
-        types.int64,
-        types.int64,
-        _MINIMA,
-        types.float64,
-        types.int64[::1],
-        types.float64[::1],
-    )
-)
-def _link_pair(
-    one: int, other: int, minima: Codes, min_similarity: float, parents: Indices, similarity: Floats
-) -> bool:
-    """Join two documents if they are similar enough; whether they are in one cluster now."""
-    root, other_root = _root(parents, one), _root(parents, other)
-    if root == other_root:
-        return True
-    equal = 0
-    for index in range(minima.shape[1]):
-        equal += minima[one, index] == minima[other, index]
-    found = equal / minima.shape[1]
-    if found < min_similarity:
-        return False
-    parents[max(root, other_root)] = min(root, other_root)
-    similarity[one] = max(similarity[one], found)
-    similarity[other] = max(similarity[other], found)
-    return True
+@kernel(types.void(types.uint64[::1], types.int64[::1], types.bool_[::1]))
+def _mark_shared(keys: Hashes, table: Indices, shared: Flags) -> None:
+    """Open addressing: `table`, all -1 and a power of two of at least twice the keys, gets the first with each key."""
+    for at in range(keys.size):
+        slot = np.int64(keys[at] & np.uint64(table.size - 1))
+        while table[slot] >= 0 and keys[table[slot]] != keys[at]:
+            slot = (slot + 1) & (table.size - 1)
+        if table[slot] < 0:
+            table[slot] = at
+        else:
+            shared[at] = shared[table[slot]] = True
 
 
 @kernel(
@@ -109,25 +93,37 @@ def _link_pair(
         types.int64[::1],
         types.uint64[::1],
         _MINIMA,
+        types.int64,
         types.float64,
         types.int64[::1],
         types.float64[::1],
     )
 )
-def _link(
-    order: Indices, keys: Hashes, minima: Codes, min_similarity: float, parents: Indices, similarity: Floats
+def _find(
+    order: Indices,
+    keys: Hashes,
+    minima: Codes,
+    num_known: int,
+    min_similarity: float,
+    parents: Indices,
+    similarity: Floats,
 ) -> None:
     """Compare the members of every run of equal keys, as the head of this module says."""
-    representatives = np.empty(MAX_REPRESENTATIVES, np.int64)
-    number = 0
+    start = 0
     for at in range(order.size):
-        if at == 0 or keys[at] != keys[at - 1]:
-            representatives[0], number = order[at], 1
+        if keys[at] != keys[start]:
+            start = at
+        one = order[at]
+        if one < num_known:
             continue
-        matched = _link_pair(order[at], order[at - 1], minima, min_similarity, parents, similarity)
-        for index in range(number):
-            if _link_pair(order[at], representatives[index], minima, min_similarity, parents, similarity):
-                matched = True
-        if not matched and number < MAX_REPRESENTATIVES:
-            representatives[number] = order[at]
-            number += 1
+        for place in range(start, min(at, start + MAX_COMPARED)):
+            other = order[place]
+            if other >= parents[one]:
+                break
+            equal = 0
+            for index in range(minima.shape[1]):
+                equal += minima[one, index] == minima[other, index]
+            found = equal / minima.shape[1]
+            if found >= min_similarity:
+                parents[one], similarity[one] = other, found
+                break

@@ -1,4 +1,4 @@
-"""Names and excerpts of documents by their number, and the report of the largest clusters."""
+"""Names and excerpts of documents by their number, and the report of the clusters."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.documents.shards import read_batches
 from tasks.duplicates.clusters import Indices
+from tasks.duplicates.names import Names
 from tasks.duplicates.separation import EXACT, NEAR
 from tasks.duplicates.verdicts import Verdicts
 
@@ -16,15 +18,15 @@ _NAME = ("id", "source", "path", "position")
 
 
 class Catalogue:
-    """The documents of shards by number, in source order."""
+    """The documents of shards by number, in shard order."""
 
     def __init__(self, shards: Sequence[Path], starts: Indices) -> None:
         self._shards = shards
         self._starts = starts
 
-    def names(self, documents: Indices) -> dict[int, str]:
+    def names(self, documents: Indices) -> Iterator[tuple[int, str]]:
         """Id, source, path and, inside a file of many, position of each (sorted) document; texts are not read."""
-        return {number: _name(row) for number, row in self._rows(documents, _NAME)}
+        return ((number, _name(row)) for number, row in self._rows(documents, _NAME))
 
     def excerpts(self, documents: Indices) -> dict[int, str]:
         """How each (sorted) document begins."""
@@ -38,25 +40,39 @@ class Catalogue:
                 yield from zip(wanted.tolist(), _read_rows(shard, wanted - start, columns), strict=True)
 
 
-def describe_clusters(verdicts: Verdicts, catalogue: Catalogue) -> dict[str, Any]:
-    """The largest clusters with who survived, how its text begins, and the first members that left."""
+def describe_clusters(verdicts: Verdicts, catalogue: Catalogue, survivor_names: Names) -> dict[str, Any]:
+    """How large clusters are, and the largest: who survived, how its text begins, the first members that left.
+
+    Where the survivor is in the index, the text is that of the first member.
+    """
     leaving = np.flatnonzero(~verdicts.kept)
     survivors, counts = np.unique(verdicts.survivors[leaving], return_counts=True)
     largest = survivors[np.lexsort((survivors, -counts))[:_MAX_CLUSTERS]]
     members = {one: leaving[verdicts.survivors[leaving] == one] for one in largest.tolist()}
     shown = [documents[:_MAX_MEMBERS] for documents in members.values()]
-    names = catalogue.names(np.unique(np.concatenate([largest, *shown])))
-    excerpts = catalogue.excerpts(np.sort(largest))
+    names = dict(catalogue.names(np.unique(np.concatenate([leaving[:0], *shown]))))
+    speakers = {one: one if one < len(verdicts.survivors) else int(m[0]) for one, m in members.items()}
+    excerpts = catalogue.excerpts(np.unique(np.array([*speakers.values()], np.int64)))
     clusters = [
         {
             "documents": len(documents) + 1,
-            "survivor": names[one],
-            "text": excerpts[one],
+            "survivor": survivor_names.of(np.array([one]))[0],
+            "text": excerpts[speakers[one]],
             "rejected": [_member(number, names, verdicts) for number in documents[:_MAX_MEMBERS].tolist()],
         }
         for one, documents in members.items()
     ]
-    return {"clusters": len(survivors), "largest": clusters}
+    return {"clusters": len(survivors), "sizes": _histogram(counts + 1), "largest": clusters}
+
+
+def _histogram(sizes: Indices) -> dict[str, int]:
+    """How many clusters have 2, 3-4, 5-8, 9-16 … documents."""
+    powers, counts = np.unique(np.ceil(np.log2(sizes)).astype(int), return_counts=True)
+    ranges = ((2 ** (power - 1) + 1, 2**power) for power in powers.tolist())
+    return {
+        str(high) if low == high else f"{low}-{high}": int(count)
+        for (low, high), count in zip(ranges, counts, strict=True)
+    }
 
 
 def _member(number: int, names: dict[int, str], verdicts: Verdicts) -> dict[str, Any]:
@@ -70,13 +86,9 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _read_rows(shard: Path, rows: Indices, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Some (sorted) rows of a shard; other columns are not decompressed."""
-    with pa.memory_map(str(shard)) as source:
-        fields = [pa.ipc.open_file(source).schema.get_field_index(name) for name in columns]
-        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
-        start = done = 0
-        for index in range(reader.num_record_batches):
-            batch = reader.get_batch(index)
-            last = int(np.searchsorted(rows, start + batch.num_rows))
-            yield from batch.take(pa.array(rows[done:last] - start)).to_pylist()
-            start, done = start + batch.num_rows, last
+    """Some (sorted) rows of a shard."""
+    start = done = 0
+    for batch in read_batches(shard, columns):
+        last = int(np.searchsorted(rows, start + batch.num_rows))
+        yield from batch.take(pa.array(rows[done:last] - start)).to_pylist()
+        start, done = start + batch.num_rows, last

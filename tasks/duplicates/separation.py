@@ -10,6 +10,7 @@ import pyarrow as pa
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import read_batches, shard_writer
 from tasks.duplicates.clusters import Indices
+from tasks.duplicates.names import Names
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
@@ -22,16 +23,19 @@ class Duplicates:
     rows: Indices
     is_exact: npt.NDArray[np.bool_]
     similarity: npt.NDArray[np.float64]
-    survivors: list[str]
-    """Who stays in the place of each."""
+    survivors: Indices
+    """Number of who stays in the place of each."""
 
 
-def separate_shard(duplicates: Duplicates, *, min_similarity: float, out: Path) -> None:
-    """Write out/kept/ and out/rejected/ under the shard's name, unless an earlier attempt did."""
+def separate_shard(duplicates: Duplicates, *, names: Names, min_similarity: float | None, out: Path) -> None:
+    """Write out/kept/ and out/rejected/ under the shard's name, unless an earlier attempt did.
+
+    `names` has the survivors'.
+    """
     kept, rejected = (out / folder / duplicates.shard.name for folder in ("kept", "rejected"))
     if kept.exists() and rejected.exists():
         return
-    reasons = _reasons(duplicates, min_similarity)
+    reasons = _reasons(duplicates, names, min_similarity)
     start = done = 0
     with shard_writer(kept, DOCUMENT) as kept_writer, shard_writer(rejected, REJECTED) as rejected_writer:
         for batch in read_batches(duplicates.shard):
@@ -46,11 +50,12 @@ def separate_shard(duplicates: Duplicates, *, min_similarity: float, out: Path) 
             start, done = start + batch.num_rows, last
 
 
-def _reasons(duplicates: Duplicates, min_similarity: float) -> list[pa.Array]:
+def _reasons(duplicates: Duplicates, names: Names, min_similarity: float | None) -> list[pa.Array]:
     """The columns rule, value, threshold and detail."""
+    exact = duplicates.is_exact
     return [
-        pa.array(np.where(duplicates.is_exact, EXACT, NEAR).tolist(), pa.string()),
+        pa.array(np.where(exact, EXACT, NEAR).tolist(), pa.string()),
         pa.array(duplicates.similarity, pa.float64()),
-        pa.array(np.where(duplicates.is_exact, 1.0, min_similarity), pa.float64()),
-        pa.array(duplicates.survivors, pa.string()),
+        pa.array(np.where(exact, 1.0, min_similarity or 0.0), pa.float64()),
+        pa.array(names.of(duplicates.survivors), pa.string()),
     ]

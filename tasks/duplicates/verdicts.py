@@ -1,29 +1,37 @@
-"""Who survives: the first document of every cluster, in source order."""
+"""What becomes of each document: it survives, or another one does in its place."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from params.dedup import DedupParams
-from tasks.duplicates.clusters import Forest, Indices, first_equal, sharing
+from tasks.duplicates.arrays import create_array
+from tasks.duplicates.clusters import Flags, Floats, Indices, Pairs, first_equal, roots, sharing
 from tasks.duplicates.descriptions import Descriptions
+from tasks.duplicates.index import Index
+from tasks.duplicates.signatures import band_keys
+
+_CANDIDATES = "candidates.npy"
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What becomes of each document, all of shape (documents,)."""
+    """The fate of each document, in shard order; all of shape (documents,) unless said otherwise."""
 
     survivors: Indices
-    """The first document of its cluster; itself if it stays."""
-    is_exact: npt.NDArray[np.bool_]
-    """Whether an earlier document has the same text."""
-    similarity: npt.NDArray[np.float64]
-    """Largest similarity of a verified pair the document is in; 1 for an exact duplicate, 0 when there is none."""
+    """Who stays in the document's place: itself, another document, or what the index holds, numbered on from there."""
+    is_exact: Flags
+    """Whether a document before it has the same text."""
+    similarity: Floats
+    """That of the first pair the document is in; 1 for an exact duplicate, 0 when there is none."""
+    new_texts: Indices
+    """Documents whose text is nowhere before them, by rank: what an index has to remember. None of them is empty."""
+    new_signatures: Indices
+    """Those of them whose signature is nowhere before them either, by rank."""
 
     @property
-    def kept(self) -> npt.NDArray[np.bool_]:
+    def kept(self) -> Flags:
         """Documents that survive."""
         return np.equal(self.survivors, np.arange(len(self.survivors)))
 
@@ -33,27 +41,99 @@ class Verdicts:
         return len(np.unique(self.survivors[~self.kept]))
 
 
-def find_survivors(descriptions: Descriptions, params: DedupParams, scratch: Path) -> Verdicts:
-    """Join equal texts, then similar ones among the first of each; texts without any byte are joined with nothing."""
-    everyone = np.arange(len(descriptions))
-    first = np.where(descriptions.sizes[:, 0] > 0, first_equal(descriptions.digests), everyone)
-    is_exact = first != everyone
-    survivors, similarity = everyone.copy(), is_exact.astype(np.float64)
-    candidates = _candidates(descriptions, np.flatnonzero(~is_exact & (descriptions.sizes[:, 1] > 0)), params)
-    if len(candidates):
-        forest = Forest(len(candidates))
-        minima = descriptions.minima(candidates, scratch / "candidates.npy")
-        for band in range(params.bands):
-            forest.link_band(descriptions.band(band, candidates), minima, params.min_similarity)
-        survivors[candidates] = candidates[forest.roots()]
-        similarity[candidates] = forest.similarity
-    return Verdicts(survivors[first], is_exact, similarity)
+def find_survivors(
+    descriptions: Descriptions, order: Indices, index: Index, params: DedupParams, scratch: Path
+) -> Verdicts:
+    """Judge documents by rank (`order` holds their numbers from the first to the last), what the index holds first.
 
-
-def _candidates(descriptions: Descriptions, among: Indices, params: DedupParams) -> Indices:
-    """Documents that share a bucket of any band with another: only their signatures are looked at."""
-    shared = np.zeros(len(among), np.bool_)
+    Equal texts are joined, then similar ones among the first of each; texts without any byte are joined with nothing.
+    """
+    matching = _Matching(descriptions, order, index, params)
+    matching.join_equal_texts()
     if params.near:
-        for band in range(params.bands):
-            shared |= sharing(descriptions.band(band, among))
-    return among[shared]
+        matching.join_equal_signatures()
+        matching.join_similar(scratch)
+    return matching.verdicts()
+
+
+class _Matching:
+    """Documents by rank, each pointing to one before it: `parents` are numbers of the index, then on from there."""
+
+    def __init__(self, descriptions: Descriptions, order: Indices, index: Index, params: DedupParams) -> None:
+        self._descriptions = descriptions
+        self._order = order
+        self._index = index
+        self._params = params
+        self._everyone = np.arange(len(order))
+        self._known = index.num_documents
+        self.parents = self._known + self._everyone
+        self.similarity = np.zeros(len(order), np.float64)
+        self.is_exact = np.zeros(len(order), np.bool_)
+        self.has_text = descriptions.sizes[order, 0] > 0
+        self.new_signatures = self._everyone[:0]
+
+    def join_equal_texts(self) -> None:
+        digests = self._descriptions.digests[self._order]
+        first = np.where(self.has_text, first_equal(digests), self._everyone)
+        known = np.where(self.has_text, self._index.find_texts(digests), -1)
+        self.is_exact = (first != self._everyone) | (known >= 0)
+        self.parents = np.where(known >= 0, known, self._known + first)
+        self.similarity = self.is_exact.astype(np.float64)
+
+    def join_equal_signatures(self) -> None:
+        signed = np.flatnonzero(~self.is_exact & (self._descriptions.sizes[self._order, 1] > 0))
+        keys = self._descriptions.band(self._params.bands, self._order[signed])
+        first = signed[first_equal(keys[:, None])]
+        known = self._index.find_signatures(keys)
+        self.parents[signed] = np.where(known >= 0, known, self._known + first)
+        self.similarity[signed] = self.parents[signed] != self._known + signed
+        self.new_signatures = signed[(first == signed) & (known < 0)]
+
+    def join_similar(self, scratch: Path) -> None:
+        old, new = self._candidates()
+        if len(new) == 0:
+            return
+        minima = create_array(scratch / _CANDIDATES, (len(old) + len(new), self._index.signature_size), np.uint32)
+        self._index.copy_minima(old, minima[: len(old)])
+        self._descriptions.copy_minima(self._order[new], minima[len(old) :])
+        pairs = Pairs(minima, len(old), self._params.min_similarity)
+        for band in range(self._params.bands):
+            old_keys = band_keys(minima[: len(old)], band, self._params)
+            pairs.find_in(np.concatenate([old_keys, self._descriptions.band(band, self._order[new])]))
+        numbers = np.concatenate([self._index.owners(old), self._known + new])
+        self.parents[new] = numbers[pairs.parents[len(old) :]]
+        self.similarity[new] = pairs.similarity[len(old) :]
+
+    def _candidates(self) -> tuple[Indices, Indices]:
+        """Signatures of the index and new ones that share a bucket with a new one: only these are looked at."""
+        new = self.new_signatures
+        shared = np.zeros(len(new), np.bool_)
+        old = [self._everyone[:0]]
+        for band in range(self._params.bands):
+            keys = self._descriptions.band(band, self._order[new])
+            members, is_known = self._index.bucket_members(band, keys)
+            old.append(members)
+            shared |= is_known | sharing(keys)
+        return np.unique(np.concatenate(old)), new[shared]
+
+    def verdicts(self) -> Verdicts:
+        """Follow the parents, and turn ranks into numbers."""
+        tops = self._tops()
+        num = len(self._order)
+        survivors = np.empty(num, np.int64)
+        is_old = tops < self._known
+        survivors[self._order[is_old]] = num + tops[is_old]
+        survivors[self._order[~is_old]] = self._order[tops[~is_old] - self._known]
+        is_exact, similarity = np.empty(num, np.bool_), np.empty(num, np.float64)
+        is_exact[self._order], similarity[self._order] = self.is_exact, self.similarity
+        new_texts = self._order[self.has_text & ~self.is_exact]
+        return Verdicts(survivors, is_exact, similarity, new_texts, self._order[self.new_signatures])
+
+    def _tops(self) -> Indices:
+        """The survivor of each document's cluster."""
+        is_end = (self.parents < self._known) | (self.parents == self._known + self._everyone)
+        ends = roots(np.where(is_end, self._everyone, self.parents - self._known))
+        tops: Indices = self.parents[ends]
+        old = tops < self._known
+        tops[old] = self._index.survivors(tops[old])
+        return tops

@@ -1,5 +1,6 @@
 """verify, gc and runs, on stores made by hand."""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -69,6 +70,17 @@ def test_gc_removes_what_no_run_refers_to(store, make, capsys):
     said = capsys.readouterr().out
     assert f"removed {lost.folder}" in said
     assert re.search(r"\d+\.\d MB freed, 0 run records forgotten, 1 kept", said)
+
+
+def test_gc_keeps_what_an_index_stands_on_though_no_run_refers_to_it(store, make):
+    older, newest, _ = make(1, "dedup"), make(2, "dedup"), make(3, "dedup")
+    (newest.folder / "index").mkdir()
+    (newest.folder / "index" / "segments.json").write_text(json.dumps([older.fingerprint, None]))
+    links = [{"documents": "d", "params": "p", "fingerprint": r.fingerprint, "digest": "e"} for r in (older, newest)]
+    (store.root / "indexes").mkdir()
+    (store.root / "indexes" / "news.json").write_text(json.dumps({"name": "news", "terms": {}, "links": links}))
+    assert cli.main(["gc"]) == 0
+    assert left(store) == {older.fingerprint, newest.fingerprint}
 
 
 def test_a_dry_run_says_the_same_and_removes_nothing(store, make, capsys):

@@ -84,6 +84,7 @@ def test_of_equal_texts_the_first_survives_and_the_other_names_it(cleaned, run, 
         "docs_rejected": 1,
         "exact_duplicates": 1,
         "near_duplicates": 0,
+        "known_duplicates": 0,
         "clusters": 1,
         "bytes_kept": len(POEM.encode()) + 3,
     }
@@ -281,5 +282,64 @@ def test_the_report_shows_the_largest_clusters_with_examples(cleaned, run, tmp_p
 def test_a_corpus_without_duplicates_passes_whole(cleaned, run, tmp_path):
     metrics = make(cleaned(["one", "two"], []), tmp_path / "out", run)
     assert metrics.counts["docs_kept"] == 2
-    assert json.loads((tmp_path / "out" / "clusters.json").read_text()) == {"clusters": 0, "largest": []}
+    assert json.loads((tmp_path / "out" / "clusters.json").read_text()) == {"clusters": 0, "sizes": {}, "largest": []}
     assert not (tmp_path / "out" / "scratch").exists()
+
+
+def test_files_in_any_order_leave_the_same_documents(run, tmp_path):
+    """The order of shards, and of documents in them, is none of the survivors' business."""
+    documents = [document(number, text) for number, text in enumerate(CORPUS)]
+    for survivor in ("earliest", "longest", "source_priority"):
+        outcomes = set()
+        for seed in range(3):
+            folder = tmp_path / f"{survivor}{seed}"
+            write_rows(folder / "in", random.Random(seed).sample(documents, len(documents)))
+            make(_manifest(folder / "in"), folder / "out", run, survivor=survivor)
+            kept = frozenset(positions(folder / "out" / "kept"))
+            reasons = frozenset((r["position"], r["rule"], r["detail"]) for r in rows(folder / "out" / "rejected"))
+            outcomes.add((kept, reasons))
+        assert len(outcomes) == 1
+
+
+def write_rows(folder: Path, documents: list[dict[str, object]]) -> None:
+    """Ten to a shard."""
+    for start in range(0, len(documents), 10):
+        with shard_writer(folder / "kept" / shard_name(start), DOCUMENT) as writer:
+            writer.write_batch(pa.RecordBatch.from_pylist(documents[start : start + 10], schema=DOCUMENT))
+
+
+def test_the_longest_may_survive_instead_of_the_first(cleaned, run, tmp_path):
+    words = prose(1)
+    make(cleaned([" ".join(words), " ".join([*words, "more"])]), tmp_path / "out", run, survivor="longest")
+    assert positions(tmp_path / "out" / "kept") == [2]
+
+
+def test_a_million_repeated_characters_are_a_document_like_any_other(cleaned, run, tmp_path):
+    texts = ["a" * 1_000_000, "哈" * 1_000_000, "哈" * 999_999, "! " * 500_000]
+    make(cleaned(texts), tmp_path / "out", run)
+    assert positions(tmp_path / "out" / "kept") == [1, 2, 4]
+
+
+def test_blank_lines_make_no_duplicates(cleaned, run, tmp_path):
+    make(cleaned(["\n\n\n", "\n\n", " \n", "one\n\n\ntwo", "three\n\n\nfour"]), tmp_path / "out", run)
+    assert positions(tmp_path / "out" / "kept") == [1, 2, 3, 4, 5]
+
+
+def test_documents_that_bear_the_same_id_are_told_apart(run, tmp_path):
+    twins = [{**document(number, f"text {number}"), "id": "0" * 32} for number in range(3)]
+    write_rows(tmp_path / "in", [*twins, {**twins[2], "position": 3}])
+    make(_manifest(tmp_path / "in"), tmp_path / "out", run)
+    assert positions(tmp_path / "out" / "kept") == [0, 1, 2]
+
+
+def test_fourteen_bands_of_eight_rows_find_closer_pairs_only(cleaned, run, tmp_path):
+    words = prose(1)
+    close, far = list(words), list(words)
+    close[60] = "another"
+    far[10], far[40], far[70], far[100] = "some", "of", "them", "changed"
+    texts = [" ".join(words), " ".join(close), " ".join(far)]
+    make(cleaned(texts), tmp_path / "out", run, signature="14x8", min_similarity=None)
+    assert positions(tmp_path / "out" / "kept") == [1, 3]
+    (row,) = rows(tmp_path / "out" / "rejected")
+    assert row["threshold"] == 0.0
+    assert row["value"] == pytest.approx(111 / 121, abs=0.08)

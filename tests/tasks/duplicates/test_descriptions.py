@@ -14,7 +14,7 @@ from tasks.duplicates.descriptions import Descriptions, describe_shard, digests_
 from tasks.duplicates.signatures import sign
 
 TEXTS = ["one two three four five six", "", "床前明月光，疑是地上霜。", "seven"]
-PARAMS = DedupParams(bands=3, rows=2)
+PARAMS = DedupParams(signature="3x2")
 
 
 def write_shards(folder: Path, *shards: list[str]) -> list[Path]:
@@ -41,7 +41,7 @@ def test_a_digest_is_the_xxh3_128_of_the_text():
 
 
 @pytest.mark.parametrize("shards", [[TEXTS], [TEXTS[:1], [], TEXTS[1:]], [[], *([text] for text in TEXTS), []]])
-def test_documents_are_numbered_in_source_order_however_they_lie_in_shards(shards, tmp_path):
+def test_documents_are_numbered_in_shard_order_however_they_lie_in_shards(shards, tmp_path):
     descriptions = described(tmp_path, *shards)
     column = pa.array(TEXTS, pa.large_string())
     expected, everyone = sign(column, PARAMS), np.arange(4)
@@ -49,8 +49,9 @@ def test_documents_are_numbered_in_source_order_however_they_lie_in_shards(shard
     assert descriptions.sizes.tolist() == [[27, 2], [0, 0], [36, 3], [5, 1]]
     assert descriptions.digests.tolist() == digests_of(column).tolist()
     assert descriptions.band(1, everyone).tolist() == expected.bands[1].tolist()
-    some = np.array([0, 2, 3])
-    assert descriptions.minima(some, tmp_path / "some.npy").tolist() == expected.minima[some].tolist()
+    some, copied = np.array([3, 0, 2]), np.zeros((3, 6), np.uint32)
+    descriptions.copy_minima(some, copied)
+    assert copied.tolist() == expected.minima[some].tolist()
 
 
 def test_without_near_duplicates_no_signature_is_made(tmp_path):

@@ -14,7 +14,7 @@ from tasks.duplicates.signatures import Signatures, permutations, sign
 
 MASK = (1 << 64) - 1
 BASE = 0x9E3779B97F4A7C15
-SMALL = DedupParams(bands=2, rows=2, shingle_words=3, shingle_characters=4)
+SMALL = DedupParams(signature="2x2", shingle_words=3, shingle_characters=4)
 PIECES = ["one", "Two", "三", "四", "五六", "e\u0301", "7", "_", "İ", "."]
 TEXTS = st.lists(st.sampled_from([*PIECES, " ", "\n", "，"]) | st.characters(exclude_categories=["Cs"])).map("".join)
 
@@ -97,7 +97,7 @@ def test_a_text_longer_than_the_blocks_of_the_kernel_equals_the_reference():
 
 @pytest.mark.parametrize("shared", [0.3, 0.65, 0.8, 0.95])
 def test_the_share_of_equal_values_estimates_jaccard_similarity(shared):
-    params = DedupParams(bands=256, rows=16, shingle_words=1)
+    params = DedupParams(signature="256x16", shingle_words=1)
     draw = random.Random(int(shared * 100))
     one = [f"w{number}" for number in range(1000)]
     keep = round(1000 * 2 * shared / (1 + shared))

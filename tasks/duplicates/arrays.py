@@ -1,0 +1,42 @@
+"""Arrays in files: written whole, read through memory maps."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.artifacts.digest import commit
+
+Array = npt.NDArray[Any]
+
+_EMPTY_BYTES = 128
+"""An .npy file of this size has a header and no data, which cannot be mapped."""
+
+
+def save_array(path: Path, array: Array) -> None:
+    """Write an array to a file that appears, whole and durable, at the end."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array))
+    commit(temporary, path)
+
+
+def load_array(path: Path) -> Array:
+    """The array of a file; only what is looked at is read."""
+    array: Array = np.load(path, mmap_mode="r") if path.stat().st_size > _EMPTY_BYTES else np.load(path)
+    return array
+
+
+def create_array(path: Path, shape: tuple[int, ...], dtype: type) -> Array:
+    """A file to be filled through a memory map; a plain array where it has no data, which is written at once."""
+    if 0 in shape:
+        save_array(path, np.zeros(shape, dtype))
+        return np.zeros(shape, dtype)
+    return np.lib.format.open_memmap(path, "w+", dtype, shape)
+
+
+def joined(arrays: Iterable[Array], empty: Array) -> Array:
+    """Arrays one after the other; `empty` where there are none."""
+    return np.concatenate([empty, *arrays])
