@@ -12,7 +12,8 @@ from tasks.privacy import candidates, credentials, network, numbers, phones
 from tasks.privacy.candidates import find_candidates
 from tasks.privacy.folding import fold, is_wide
 from tasks.privacy.places import Detector
-from tasks.text.buffers import Bytes, Texts, column_of, texts_of
+from tasks.text.buffers import Texts, texts_of
+from tasks.text.splicing import Replacement, splice
 
 Flags = npt.NDArray[np.bool_]
 
@@ -66,9 +67,13 @@ def redact(column: pa.LargeStringArray, params: PrivacyParams) -> Redacted:
     for span in spans:
         counts[span.kind][span.text] += 1
         drop[span.text] |= params.action(span.kind) == "drop"
-    replaced = [span for span in spans if params.action(span.kind) == "replace"]
     placeholders = {kind: params.placeholder.replace("{kind}", kind.upper()).encode() for kind in KINDS}
-    return Redacted(_splice(texts, replaced, placeholders) if replaced else column, counts, drop)
+    replaced = [
+        Replacement(span.text, span.start, span.stop, placeholders[span.kind])
+        for span in spans
+        if params.action(span.kind) == "replace"
+    ]
+    return Redacted(splice(texts, replaced) if replaced else column, counts, drop)
 
 
 def find_spans(texts: Texts) -> list[Span]:
@@ -112,19 +117,3 @@ def _spans_of(texts: Texts) -> list[Span]:
             spans.pop()  # digits in the local part of a mail address
         spans.append(Span(text, hit.kind, at + hit.start, at + hit.stop))
     return spans
-
-
-def _splice(texts: Texts, spans: list[Span], placeholders: dict[Kind, bytes]) -> pa.LargeStringArray:
-    """Texts with placeholders instead of the spans."""
-    data = memoryview(texts.data)
-    pieces: list[bytes | memoryview] = []
-    growth = np.zeros(len(texts.offsets), np.int64)
-    at = int(texts.offsets[0])
-    for span in spans:
-        placeholder = placeholders[span.kind]
-        pieces += [data[at : span.start], placeholder]
-        growth[span.text + 1] += len(placeholder) - (span.stop - span.start)
-        at = span.stop
-    pieces.append(data[at : texts.offsets[-1]])
-    made: Bytes = np.frombuffer(b"".join(pieces), np.uint8)
-    return column_of(Texts(made, texts.offsets - texts.offsets[0] + np.cumsum(growth)))
