@@ -1,8 +1,12 @@
 """Which languages are wanted."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from params.base import Params
+
+Certainty = Annotated[float, Field(ge=0, le=1)]
 
 
 class LanguageParams(Params):
@@ -10,9 +14,9 @@ class LanguageParams(Params):
 
     keep: tuple[str, ...] | None = None
     """Languages to keep, as ISO 639 codes such as en, zh or ja; zh also keeps zh-Hans and zh-Hant; null keeps all."""
-    min_score: float | None = Field(default=None, ge=0, le=1)
+    min_score: Certainty | None = None
     """Least certainty (FineWeb .65, Penedo et al. 2024; FineWeb2 .692 for Chinese)."""
-    min_scores: dict[str, float] = Field(default={}, max_length=200)
+    min_scores: dict[str, Certainty] = Field(default={}, max_length=200)
     """The same for single languages, such as zh: 0.692; they go before min_score."""
     min_letters: int = Field(default=50, ge=1)
     """Fewest letters to tell a language by; one of Han, kana or hangul counts as three."""
