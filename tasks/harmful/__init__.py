@@ -1,0 +1,1 @@
+"""Obscene and hateful words in texts, and how dense they stand."""

@@ -1,0 +1,1 @@
+"""Languages of texts, by their scripts and by a model that a package brings along."""
