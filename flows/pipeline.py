@@ -14,6 +14,7 @@ from tasks.artifacts.record import RunRecord
 from tasks.clean import clean
 from tasks.compress import compress
 from tasks.context import Run
+from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup, extend_index
 from tasks.evaluate import evaluate
 from tasks.export import export
@@ -66,8 +67,9 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     unique = dedup(p.dedup, cleaned, run=run)
     extend_index(p.dedup, cleaned, unique, run=run)
     splits = split(p.split, unique, run=run)
-    tokenizer = train_tokenizer(p.train_tokenizer, splits, run=run)
-    shards = shard(p.shard, tokenizer, splits, run=run)
+    clean_splits = decontaminate(p.decontaminate, splits, run=run)
+    tokenizer = train_tokenizer(p.train_tokenizer, clean_splits, run=run)
+    shards = shard(p.shard, tokenizer, clean_splits, run=run)
     model = train(p.train, tokenizer, shards, run=run)
     evaluation = evaluate(p.evaluate, model, shards, run=run)
     graph = export(p.export, model, shards, run=run)

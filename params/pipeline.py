@@ -3,6 +3,7 @@
 from params.base import Params
 from params.clean import CleanParams
 from params.compress import CompressParams
+from params.decontaminate import DecontaminateParams
 from params.dedup import DedupParams
 from params.evaluate import EvaluateParams
 from params.export import ExportParams
@@ -29,6 +30,8 @@ class PipelineParams(Params):
     """Exact and near duplicates."""
     split: SplitParams = SplitParams()
     """Training, validation and test documents."""
+    decontaminate: DecontaminateParams = DecontaminateParams()
+    """Evaluation text kept out of the training documents."""
     train_tokenizer: TrainTokenizerParams = TrainTokenizerParams()
     """Vocabulary."""
     shard: ShardParams = ShardParams()

@@ -8,7 +8,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.registry.gate import GateCheck
 
 Tree = Mapping[str, Any]
-_SELECTING = ("ingest", "clean", "dedup")
+_SELECTING = ("ingest", "clean", "dedup", "decontaminate")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-STAGES = 12
+STAGES = 13
 
 
 def test_before_the_first_run_everything_would_run(lone_shell, corpus: Path):
     said = lone_shell(*lone_shell.tiny(corpus, command="plan"))
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("│ run ") == STAGES
-    assert said.stdout.splitlines()[-1] == "12 of 12 stages would run."
+    assert said.stdout.splitlines()[-1] == "13 of 13 stages would run."
     assert said.stderr == ""
     assert not lone_shell.home.exists()
 
@@ -17,7 +17,7 @@ def test_before_the_first_run_everything_would_run(lone_shell, corpus: Path):
 def test_after_a_run_everything_would_be_reused(finished, shell, corpus: Path):
     said = shell(*shell.tiny(corpus, command="plan"))
     assert said.stdout.count("│ be reused ") == STAGES
-    assert said.stdout.splitlines()[-1] == "0 of 12 stages would run."
+    assert said.stdout.splitlines()[-1] == "0 of 13 stages would run."
 
 
 def test_explain_names_the_parameter_and_what_comes_after_it(finished, shell, corpus: Path):
@@ -29,12 +29,12 @@ def test_explain_names_the_parameter_and_what_comes_after_it(finished, shell, co
     assert " -> 99" in said.stdout
     assert ["shard", "would be reused"] in lines
     assert "after train: reused if they make the same bytes as before" in said.stdout
-    assert lines[-1] == ["5", "of 12 stages would run."]
+    assert lines[-1] == ["5", "of 13 stages would run."]
 
 
 def test_a_setting_of_the_machine_makes_nothing_run(finished, shell, corpus: Path):
     said = shell(*shell.tiny(corpus, "--set", "run.workers=1", "--set", "run.threads=1", command="explain"))
-    assert said.stdout.splitlines()[-1] == "0 of 12 stages would run."
+    assert said.stdout.splitlines()[-1] == "0 of 13 stages would run."
 
 
 def test_a_file_added_to_the_text_is_seen(finished, shell, corpus: Path, tmp_path: Path):
@@ -43,4 +43,4 @@ def test_a_file_added_to_the_text_is_seen(finished, shell, corpus: Path, tmp_pat
     (tmp_path / "new.txt").write_text("A new document.")
     said = shell(*shell.tiny(tmp_path, command="explain"))
     assert "survey          would run" in said.stdout
-    assert said.stdout.splitlines()[-1] == "12 of 12 stages would run."
+    assert said.stdout.splitlines()[-1] == "13 of 13 stages would run."

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-STAGES = ["survey", "ingest", "clean", "dedup", "split", "train_tokenizer", "shard"]
+STAGES = ["survey", "ingest", "clean", "dedup", "split", "decontaminate", "train_tokenizer", "shard"]
 STAGES += ["train", "evaluate", "export", "compress", "release"]
 
 

@@ -1,0 +1,1 @@
+"""Evaluation text in training documents: n-gram index, search, verdicts, removal, canaries, report."""
