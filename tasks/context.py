@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 
 from params.pipeline import PipelineParams
 from params.run import RunParams
+from params.survey import SourceParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
+from tasks.files.places import Root
+from tasks.files.remote import RemoteRoot
 from tasks.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -22,6 +25,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _MAX_TASKS = 256
+_LOCAL = ("file://", "local://")
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,14 @@ class Run:
         settings: RunParams,
         record: RunRecord,
         *,
-        roots: dict[str, Path] | None = None,
+        roots: dict[str, Root] | None = None,
         tracker: Tracker | None = None,
         plan: list[Planned] | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
         self.record = record
-        self.roots = roots or {}
+        self.roots: dict[str, Root] = roots or {}
         self.tracker = tracker
         self.plan = plan
         self.manifests: dict[str, Manifest] = {}
@@ -84,15 +88,18 @@ class Run:
             return list(pool.map(unit, items))
 
 
-def roots_of(params: PipelineParams) -> dict[str, Path]:
-    """Where each source lies on this machine."""
-    return {source.name: source_root(source.path) for source in params.survey.sources}
+def roots_of(params: PipelineParams) -> dict[str, Root]:
+    """Where each source lies, seen from this machine."""
+    return {source.name: source_root(source) for source in params.survey.sources}
 
 
-def source_root(path: str) -> Path:
-    """The file or folder that a source's path stands for."""
-    if path == "python-environment":
+def source_root(source: SourceParams) -> Root:
+    """The file or folder that a source's path stands for; a URL of another protocol than file:// is remote."""
+    if source.path == "python-environment":
         return Path(sysconfig.get_path("purelib"))
+    if "://" in source.path and not source.path.startswith(_LOCAL):
+        return RemoteRoot.of(source.path, source.storage_options)
+    path = next((source.path.removeprefix(prefix) for prefix in _LOCAL if source.path.startswith(prefix)), source.path)
     return Path(path).expanduser().absolute()
 
 

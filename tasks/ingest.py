@@ -1,6 +1,7 @@
 """Raw files to documents; what is none is quarantined with file, position and reason."""
 
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ from params.ingest import IngestParams
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
-from tasks.files.listing import locate
-from tasks.formats.reading import read_file
+from tasks.files.places import locate
+from tasks.formats.compression import Limits
+from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import MEGABYTE, ReadOptions
 from tasks.formats.shard_sink import ShardSink
 from tasks.stage import stage
 from tasks.survey import FILES_NAME, SOURCES_NAME
+
+log = logging.getLogger(__name__)
 
 _PROGRESS = "progress"  # a file per finished group while the stage works; gone before the result is sealed
 
@@ -39,7 +43,7 @@ class _Group:
     files: tuple[_RawFile, ...]
 
 
-@stage(version=2)
+@stage(version=3)
 def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Metrics:
     """Read every surveyed file into shards of documents and of rejected records."""
     raw = [_RawFile(**json.loads(line)) for line in _lines(files.folder / FILES_NAME)]
@@ -49,6 +53,7 @@ def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Met
     counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())
     shutil.rmtree(out / _PROGRESS)
     _check_sources(list(options), counts)
+    _say_encodings(list(options), counts)
     totals = _totals(counts, len(raw))
     return Metrics(
         counts=totals,
@@ -65,14 +70,20 @@ def _ingest_group(
     done = out / _PROGRESS / f"{group.index}.json"
     if done.exists():
         return Counter(json.loads(done.read_text()))
+    unpacking = _unpacking(params, out / _PROGRESS)
+    readers = {source: FileReader(options[source], unpacking) for source in {file.source for file in group.files}}
     with ShardSink(out, group.index, int(params.shard_mb * MEGABYTE)) as sink:
         for file in group.files:
-            path = locate(run.roots[file.source], file.path)
-            for record in read_file(path, file.sha256, options[file.source]):
-                sink.add(file.source, file.path, record)
+            place = locate(run.roots[file.source], file.path)
+            for member, record in readers[file.source].read(place, file.sha256):
+                sink.add(file.source, f"{file.path}!/{member}" if member else file.path, record)
+                del record  # it may be large: the next one is made before its name is given anew
+    counts = sink.counts
+    for source, reader in readers.items():
+        counts.update({f"{source}/{key}": count for key, count in reader.tally.items()})
     done.parent.mkdir(exist_ok=True)
-    write_atomic(done, json.dumps(sink.counts))
-    return sink.counts
+    write_atomic(done, json.dumps(counts))
+    return counts
 
 
 def _group(files: list[_RawFile], shard_bytes: int) -> Iterator[_Group]:
@@ -91,9 +102,21 @@ def _read_options(path: Path, params: IngestParams) -> dict[str, ReadOptions]:
     sources = [json.loads(line) for line in _lines(path)]
     max_bytes = int(params.max_document_mb * MEGABYTE)
     return {
-        source["name"]: ReadOptions(text_field=source["text_field"], python=source["python"], max_bytes=max_bytes)
+        source["name"]: ReadOptions(
+            text_field=source["text_field"],
+            python=source["python"],
+            max_bytes=max_bytes,
+            metadata_fields=tuple(source["metadata_fields"]),
+            encoding=source["encoding"],
+            oversize=params.oversize,
+        )
         for source in sources
     }
+
+
+def _unpacking(params: IngestParams, folder: Path) -> Unpacking:
+    max_bytes = None if params.max_unpacked_gb is None else int(params.max_unpacked_gb * 1e9)
+    return Unpacking(folder, Limits(params.max_expansion, max_bytes), int(params.max_spool_gb * 1e9))
 
 
 def _check_sources(sources: list[str], counts: Counter[str]) -> None:
@@ -108,14 +131,26 @@ def _check_sources(sources: list[str], counts: Counter[str]) -> None:
         )
 
 
+def _say_encodings(sources: list[str], counts: Counter[str]) -> None:
+    """A line for every source that is not all UTF-8, or whose archives hold what is not read."""
+    for source in sources:
+        prefix = f"{source}/encoding."
+        found = {key.removeprefix(prefix): num for key, num in counts.items() if key.startswith(prefix)}
+        if set(found) - {"utf-8"}:
+            named = ", ".join(f"{num:,} {name}" for name, num in sorted(found.items()))
+            log.info("ingest: source %s: files by encoding: %s", source, named)
+        if skipped := counts[f"{source}/members_skipped"]:
+            log.info("ingest: source %s: %s members of archives are of no format that is read", source, f"{skipped:,}")
+
+
 def _totals(counts: Counter[str], num_files: int) -> dict[str, int]:
     totals: Counter[str] = Counter()
     for key, count in counts.items():
         totals[key.partition("/")[2]] += count
     rejected = totals["docs_in"] - totals["docs_kept"]
     first = {"files": num_files, "docs_in": totals["docs_in"], "docs_kept": totals["docs_kept"]}
-    reasons = {key: totals[key] for key in sorted(totals) if key.startswith("rejected.")}
-    return {**first, "docs_rejected": rejected, "bytes_kept": totals["bytes_kept"], **reasons}
+    others = {key: totals[key] for key in sorted(totals) if key.startswith(("rejected.", "encoding.", "members_"))}
+    return {**first, "docs_rejected": rejected, "bytes_kept": totals["bytes_kept"], **others}
 
 
 def _lines(path: Path) -> list[str]:

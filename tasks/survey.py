@@ -14,7 +14,10 @@ from params.survey import SourceParams, SurveyParams
 from tasks.artifacts.digest import digest_entries, write_atomic
 from tasks.artifacts.manifest import Metrics
 from tasks.context import Run
-from tasks.files.listing import HashedFile, Listing, hash_files, list_files
+from tasks.files.hashing import HashedFile, hash_files
+from tasks.files.known_digests import KnownDigests
+from tasks.files.listing import Listing, list_files
+from tasks.files.places import Root
 from tasks.stage import stage
 
 log = logging.getLogger(__name__)
@@ -22,7 +25,9 @@ log = logging.getLogger(__name__)
 FILES_NAME = "files.jsonl"
 """Lines of {"source", "path", "size_bytes", "sha256"}, in the order of the sources, then of the paths."""
 SOURCES_NAME = "sources.jsonl"
-"""Lines of {"name", "python", "text_field", "license"}: how each source is read, and under which licence."""
+"""Lines of what _DESCRIPTION names: how each source is read, and under which licence."""
+_DESCRIPTION = ("name", "python", "text_field", "metadata_fields", "encoding", "license")
+_DIGESTS_NAME = "remote-digests.jsonl"
 
 
 class SourceIdentity(Params):
@@ -31,6 +36,8 @@ class SourceIdentity(Params):
     name: str
     python: Literal["docstrings", "source"]
     text_field: str
+    metadata_fields: tuple[str, ...]
+    encoding: str | None
     license: str
     files: str
     """Digest of the relative paths, sizes and SHA-256 of its files."""
@@ -53,10 +60,7 @@ def identity(params: SurveyParams, run: Run) -> SurveyIdentity:
     return SurveyIdentity(
         sources=tuple(
             SourceIdentity(
-                name=source.name,
-                python=source.python,
-                text_field=source.text_field,
-                license=source.license,
+                **source.model_dump(include=set(_DESCRIPTION)),
                 files=digest_entries((file.path, file.size_bytes, file.sha256) for file in found),
             )
             for source, found in zip(params.sources, files, strict=True)
@@ -64,7 +68,7 @@ def identity(params: SurveyParams, run: Run) -> SurveyIdentity:
     )
 
 
-@stage(version=1, identity=identity)
+@stage(version=2, identity=identity)
 def survey(params: SurveyParams, *, out: Path, run: Run) -> Metrics:
     """List the files of each source with size and SHA-256."""
     known, files = _digested.pop(run, (None, []))
@@ -81,17 +85,19 @@ def survey(params: SurveyParams, *, out: Path, run: Run) -> Metrics:
 
 def _files_of(source: SourceParams, run: Run) -> list[HashedFile]:
     root = run.roots[source.name]
-    if not root.exists():
+    if isinstance(root, Path) and not root.exists():
         raise SourceError(
             f"survey: source {source.name!r}: {root} does not exist; set survey.sources path to a file or a folder"
         )
     listing = list_files(root, source.include, source.exclude)
     if not listing.paths:
         raise SourceError(_nothing_found(source, root, listing))
-    return hash_files(root, listing.paths, run.workers)
+    # Beside the compiled kernels of the home folder: it may be removed at any time.
+    known = None if isinstance(root, Path) else KnownDigests(run.store.root.parent / "cache" / _DIGESTS_NAME)
+    return hash_files(root, listing, run.workers, known)
 
 
-def _nothing_found(source: SourceParams, root: Path, listing: Listing) -> str:
+def _nothing_found(source: SourceParams, root: Root, listing: Listing) -> str:
     seen = ", ".join(f"{count} {suffix or 'without ending'}" for suffix, count in listing.suffixes.most_common(8))
     without = f" without {', '.join(source.exclude)}" if source.exclude else ""
     links = f"; {listing.num_links} symbolic links are not followed, for they leave it" if listing.num_links else ""
@@ -108,5 +114,5 @@ def _file_lines(params: SurveyParams, files: list[list[HashedFile]]) -> Iterator
 
 
 def _source_line(source: SourceParams) -> str:
-    fields = source.model_dump(mode="json", include={"name", "python", "text_field", "license"})
+    fields = source.model_dump(mode="json", include=set(_DESCRIPTION))
     return json.dumps(fields, ensure_ascii=False) + "\n"

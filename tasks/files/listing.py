@@ -1,33 +1,17 @@
-"""The files of a folder that patterns ask for, and their digests."""
+"""The files of a folder, local or remote, that patterns ask for."""
 
-import hashlib
 import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.files.patterns import compile_patterns
+from tasks.files.places import Root, printable
+from tasks.files.remote import RemoteEntry, RemoteFile, list_remote
 
 log = logging.getLogger(__name__)
-
-UNREADABLE = ""
-"""Stands for the digest of a file that could not be read."""
-_SMALL_BYTES = 1 << 18
-_ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")
-
-
-@dataclass(frozen=True)
-class HashedFile:
-    """A file by its content."""
-
-    path: str
-    """Relative to the root, with forward slashes; bytes of a name that are not UTF-8 as \\xNN."""
-    size_bytes: int
-    sha256: str
 
 
 @dataclass
@@ -40,43 +24,72 @@ class Listing:
     """Name endings of all the files seen."""
     num_links: int = 0
     """Symbolic links that lead out of the root or to a folder; they are not followed."""
+    entries: dict[str, RemoteEntry] = field(default_factory=dict)
+    """What a remote store says of each file."""
 
 
-def list_files(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Listing:
+def list_files(root: Root, include: Sequence[str], exclude: Sequence[str]) -> Listing:
     """The files under `root` that match a pattern of `include` and none of `exclude`; a root that is a file is itself.
 
-    Links to files inside the root are read, links that lead out of it are not. Pipes and devices are no files.
+    Links to files inside the root are read, links that lead out of it are not. Pipes and devices are no files. What
+    `datasets` writes beside the tables of a data set saved to disk is left out.
     """
-    if root.is_file():
-        return Listing([_printable(root.name)])
-    wanted, unwanted, listing = compile_patterns(include), compile_patterns(exclude), Listing()
-    inside = os.path.realpath(root) + os.sep
-    for path, is_link in _walk(str(root)):
-        if is_link and not _is_file_inside(os.path.join(root, path), inside):  # noqa: PTH118 (Path is slow for thousands)
-            listing.num_links += 1
-            continue
-        listing.suffixes[os.path.splitext(path)[1].lower()] += 1  # noqa: PTH122
-        if wanted.fullmatch(path) and not unwanted.fullmatch(path):
-            listing.paths.append(_printable(path))
-    listing.paths.sort()
+    if isinstance(root, Path):
+        return _list_local(root, include, exclude)
+    entries = list_remote(root)
+    if [entry.path for entry in entries] == [""]:
+        name = RemoteFile(root, "").name
+        return Listing([name], entries={name: entries[0]})
+    listing = _select((entry.path for entry in entries), include, exclude)
+    listing.entries = {entry.path: entry for entry in entries}
     return listing
 
 
-def hash_files(root: Path, paths: Sequence[str], workers: int) -> list[HashedFile]:
-    """Size and SHA-256 of files of a root, read by several threads; an unreadable file gets the digest UNREADABLE."""
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda path: _hash_file(root, path), paths))
-
-
-def locate(root: Path, path: str) -> Path:
-    """Where a listed file lies."""
+def _list_local(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Listing:
     if root.is_file():
-        return root
-    found = root / path
-    if "\\x" in path and not found.exists():
-        named = _ESCAPED.sub(lambda match: os.fsdecode(bytes.fromhex(match[1])), path)
-        return root / named
-    return found
+        return Listing([printable(root.name)])
+    num_links, found = 0, []
+    inside = os.path.realpath(root) + os.sep
+    for path, is_link in _walk(str(root)):
+        if is_link and not _is_file_inside(os.path.join(root, path), inside):  # noqa: PTH118 (Path is slow for thousands)
+            num_links += 1
+        else:
+            found.append(path)
+    listing = _select(found, include, exclude)
+    listing.num_links = num_links
+    return listing
+
+
+def _select(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> Listing:
+    wanted, unwanted, listing = compile_patterns(include), compile_patterns(exclude), Listing()
+    seen = []
+    for path in paths:
+        listing.suffixes[os.path.splitext(path)[1].lower()] += 1  # noqa: PTH122
+        if path.endswith(("state.json", "dataset_info.json")):
+            seen.append(path)
+        if wanted.fullmatch(path) and not unwanted.fullmatch(path):
+            listing.paths.append(printable(path))
+    saved = _saved_data_sets(seen)
+    listing.paths = sorted(path for path in listing.paths if not _is_bookkeeping(path, saved))
+    return listing
+
+
+def _saved_data_sets(paths: Iterable[str]) -> set[str]:
+    """Folders that `Dataset.save_to_disk` wrote: both files are there."""
+    found = set(paths)
+    folders = {path.removesuffix("state.json") for path in found if path.endswith("state.json")}
+    return {folder for folder in folders if (not folder or folder[-1] == "/") and f"{folder}dataset_info.json" in found}
+
+
+def _is_bookkeeping(path: str, saved: set[str]) -> bool:
+    """Whether `datasets` wrote a file for itself: its state, its description, or a cached intermediate table."""
+    folder, slash, name = path.rpartition("/")
+    here = folder + slash
+    if here in saved:
+        return name in ("state.json", "dataset_info.json") or (name.startswith("cache-") and name.endswith(".arrow"))
+    return name == "dataset_dict.json" and any(
+        inner.startswith(here) and inner.count("/") == here.count("/") + 1 for inner in saved
+    )
 
 
 def _walk(root: str) -> Iterator[tuple[str, bool]]:
@@ -98,21 +111,3 @@ def _walk(root: str) -> Iterator[tuple[str, bool]]:
 def _is_file_inside(link: str, inside: str) -> bool:
     target = os.path.realpath(link)
     return target.startswith(inside) and not os.path.isdir(target)  # noqa: PTH112
-
-
-def _hash_file(root: Path, path: str) -> HashedFile:
-    try:
-        with locate(root, path).open("rb", buffering=0) as file:
-            data = file.read(_SMALL_BYTES) or b""
-            if len(data) < _SMALL_BYTES and not file.read(1):
-                return HashedFile(path, len(data), hashlib.sha256(data).hexdigest())
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return HashedFile(path, file.tell(), digest)
-    except OSError as error:
-        log.warning("%s: cannot be read: %s", path, error.strerror)
-        return HashedFile(path, 0, UNREADABLE)
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,15 +1,11 @@
-"""The bytes of a raw file as a stream: hashed as they are read, and unpacked when the name ends in .gz."""
+"""The bytes of a raw file as a stream, hashed as they are read."""
 
 import hashlib
-from pathlib import Path
-from typing import Any, Protocol
-
-from isal import isal_zlib
+from typing import Protocol
 
 from tasks.formats.records import Unusable
 
-_CHUNK_BYTES = 1 << 20
-_MAGIC = b"\x1f\x8b"
+CHUNK_BYTES = 1 << 20
 
 
 class ByteStream(Protocol):
@@ -20,14 +16,22 @@ class ByteStream(Protocol):
         ...
 
 
-class HashedFile:
+class OpenFile(ByteStream, Protocol):
+    """A file that was opened for reading."""
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class HashedStream:
     """A file that digests what is read from it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
         self._sha256 = hashlib.sha256()
 
-    def read(self, size: int = _CHUNK_BYTES, /) -> bytes:
+    def read(self, size: int = CHUNK_BYTES, /) -> bytes:
         """The next bytes."""
         data = self._file.read(size) or b""
         self._sha256.update(data)
@@ -44,60 +48,42 @@ class HashedFile:
         self._file.close()
 
 
-class Unpacked:
-    """The contents of a gzip stream of any number of members; Unusable where it is none, damaged or cut short.
+class Peeked:
+    """A stream whose first bytes can be looked at without being lost; what breaks it is raised in its turn."""
 
-    What stands before the damage is delivered first, which the file objects of the gzip modules do not do.
-    """
+    def __init__(self, stream: ByteStream, first: bytes | None = None) -> None:
+        self._stream = stream
+        self._problem: Unusable | None = None
+        self.first = self._peek() if first is None else first
+        """What was looked at; let go of once it has been read."""
+        self._at = 0
 
-    def __init__(self, packed: ByteStream) -> None:
-        self._file = packed
-        self._packed = b""
-        self._member: Any = None
-        self._num_members = 0
-        self._at_end = False
+    def read(self, size: int = CHUNK_BYTES, /) -> bytes:
+        """The next bytes, those looked at included."""
+        if self._at < len(self.first):
+            data = self.first[self._at : self._at + size]
+            self._at += size
+            return data
+        self.first, self._at = b"", 0
+        if self._problem is not None:
+            raise self._problem
+        return self._stream.read(size)
 
-    def read(self, size: int = _CHUNK_BYTES, /) -> bytes:
-        """The next bytes, unpacked; only so much of a bomb goes off as is asked for."""
-        while self._packed or self._refill() or self._member is not None:
-            if self._member is None:
-                self._begin_member()
-            try:
-                data: bytes = self._member.decompress(self._packed, size)
-            except isal_zlib.error as error:  # type: ignore[misc]  # its stub names an instance
-                raise Unusable("damaged_gzip", str(error)) from None
-            self._packed = self._member.unconsumed_tail
-            if self._member.eof:
-                self._packed = self._member.unused_data.lstrip(b"\0")
-                self._member = None
-            if data:
-                return data
-            if self._member is not None and self._at_end:
-                raise Unusable("truncated_gzip", "the gzip stream ends before its end mark")
-        return b""
-
-    def _refill(self) -> bool:
-        self._packed = self._file.read(_CHUNK_BYTES)
-        self._at_end = not self._packed
-        return not self._at_end
-
-    def _begin_member(self) -> None:
-        if not _MAGIC.startswith(self._packed[:2]):
-            rule = "damaged_gzip" if self._num_members else "not_what_its_name_says"
-            raise Unusable(rule, f"no gzip stream begins with the bytes {self._packed[:8].hex(' ')}")
-        self._member = isal_zlib.decompressobj(wbits=31)
-        self._num_members += 1
-
-
-def content_of(raw: HashedFile, name: str) -> ByteStream:
-    """What a reader shall see of a file with this name."""
-    return Unpacked(raw) if name.endswith(".gz") else raw
+    def _peek(self) -> bytes:
+        chunks, got = [], 0
+        try:
+            while got < CHUNK_BYTES and (chunk := self._stream.read(CHUNK_BYTES)):
+                chunks.append(chunk)
+                got += len(chunk)
+        except Unusable as problem:
+            self._problem = problem
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def read_whole(stream: ByteStream, max_bytes: int) -> bytes:
     """All of a stream, or a little more than `max_bytes` of it."""
     chunks, size = [], 0
-    while size <= max_bytes and (chunk := stream.read(_CHUNK_BYTES)):
+    while size <= max_bytes and (chunk := stream.read(CHUNK_BYTES)):
         chunks.append(chunk)
         size += len(chunk)
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,9 +1,10 @@
-"""Bytes to text: UTF-8 first, byte order marks, declared encodings, and GB 18030 where the result reads as Chinese."""
+"""Bytes to text: byte order marks, UTF-8, declared encodings, and what reads with certainty as Chinese or Western."""
 
 import codecs
 import re
 
 from tasks.formats.records import Unusable
+from tasks.formats.script_evidence import looks_chinese, looks_japanese, looks_korean, looks_western
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -12,22 +13,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAMPLE_CHARACTERS = 20_000
-_MIN_CHINESE = 0.95
-_MIN_FREQUENT = 0.25
-# Over half of running Chinese, modern or classical, consists of a few hundred characters. Korean, Japanese or Western
-# bytes read as GB 18030 scatter over thousands, so the share of these among the ideographs tells them apart.
-_FREQUENT = frozenset(
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行"
-    "所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力"
-    "它与长把机十民第公此已工使情明性知全三又关点正业外将两高间由问很最重并物手应战向头文体政美相见被利什二等产"
-    "或新己制身果加西斯月话合回特代内信表化老给世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口"
-    "认条平系气题活尔更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统区"
-    "保至队形社便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品住告类求据程北边死张"
-    "風雲春花秋夜江歸處獨飛鳥城樓客愁酒這個們來為國說時會對後發經麼還進樣開從實軍無與長機關點業將兩間問應戰頭體"
-    "產話給門東聲員論義認條氣題變總電數報結務場計資許統區隊決馬書則聽卻達強難權設記類據邊張不曰其若乃今夫吾君臣"
-)
-_PUNCTUATION = frozenset("，。、；：？！“”‘’（）《》〈〉「」『』【】—…·　～")
+_NAMES = {"utf-8-sig": "utf-8", "cp950": "big5", "big5hkscs": "big5", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
+_EVIDENCE_BYTES = 1 << 18
+_MIN_NULS = 0.5
 
 
 def bom_encoding(data: bytes) -> str | None:
@@ -42,26 +30,53 @@ def decode(data: bytes, declared: str | None = None) -> str:
     """
     if marked := bom_encoding(data):
         return _decode_strictly(data, marked)
+    if b"\0" in data and (wide := bare_utf16(data)):
+        return _decode_strictly(data, wide)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         problem = f"byte 0x{data[error.start]:02x} at offset {error.start} is not UTF-8"
-    for encoding in filter(None, (declared, "gb18030")):
-        text = _decoded_or_none(data, encoding)
-        if text is not None and (encoding is declared or looks_chinese(text)):
-            return text
-    raise Unusable("not_utf8", f"{problem}, nor are the bytes Chinese in GB 18030; convert them to UTF-8")
+    text = _decoded_or_none(data, declared) if declared else None
+    if text is not None:
+        return text
+    guessed = _guess(data, final=True)
+    text = _decoded_or_none(data, guessed) if guessed else None
+    if text is None:
+        raise Unusable("not_utf8", f"{problem}, nor do the bytes read as another encoding for certain; set encoding")
+    return text
 
 
-def looks_chinese(text: str) -> bool:
-    """Whether text decoded as GB 18030 reads as Chinese rather than as another encoding mistaken for it."""
-    foreign = [character for character in text[:_SAMPLE_CHARACTERS] if character > "\x7f"]
-    ideographs = [character for character in foreign if "\u4e00" <= character <= "\u9fff"]
-    if not ideographs:
-        return False
-    known = len(ideographs) + sum(character in _PUNCTUATION for character in foreign)
-    frequent = sum(character in _FREQUENT for character in ideographs)
-    return known >= _MIN_CHINESE * len(foreign) and frequent >= _MIN_FREQUENT * len(ideographs)
+def detect(sample: bytes, *, is_whole: bool = True) -> str | None:
+    """The codec for text that begins with these bytes; None where it is not certain.
+
+    A sample that is not the whole text may end within a character.
+    """
+    if marked := bom_encoding(sample):
+        return marked
+    if b"\0" in sample and (wide := bare_utf16(sample)):
+        return wide
+    if _decoded_or_none(sample, "utf-8", final=is_whole) is not None:
+        return "utf-8"
+    return _guess(sample, final=is_whole)
+
+
+def plain_name(codec: str) -> str:
+    """What an encoding is called in counts and messages: cp950 is Big5, with or without a mark is the same."""
+    return _NAMES.get(codec, codec)
+
+
+def bare_utf16(data: bytes) -> str | None:
+    """The codec of UTF-16 without a mark when it is clearly so: printable Latin or Chinese text."""
+    data = data[: min(_EVIDENCE_BYTES, len(data) & ~1)]
+    if len(data) < 8:
+        return None
+    for codec, low, high in (("utf-16-le", data[0::2], data[1::2]), ("utf-16-be", data[1::2], data[0::2])):
+        text = _decoded_or_none(data, codec, final=False)
+        if text is None or not text.translate(_BLANKS).isprintable():
+            continue
+        if high.count(0) >= max(_MIN_NULS * len(high), 10 * low.count(0)) or looks_chinese(text):
+            return codec
+    return None
 
 
 def declared_encoding(data: bytes, pattern: re.Pattern[bytes]) -> str | None:
@@ -77,16 +92,60 @@ def declared_encoding(data: bytes, pattern: re.Pattern[bytes]) -> str | None:
     return codec.name
 
 
+_BLANKS = dict.fromkeys(map(ord, "\t\n\r\f\ufeff\u3000\u00a0\u2028\u200b"), " ")
+
+
+def _guess(data: bytes, *, final: bool) -> str | None:
+    """The one encoding as which bytes that are not UTF-8 read, or None when there is none or more than one."""
+    if len(data) > _EVIDENCE_BYTES:
+        data, final = _around_first_foreign(data), False
+    if _is_damaged_utf8(data) or _is_japanese_or_korean(data, final=final):
+        return None
+    found = []
+    for family, looks_right in ((("gb18030",), looks_chinese), (("cp950", "big5hkscs"), looks_chinese)):
+        texts = ((codec, _decoded_or_none(data, codec, final=final)) for codec in family)
+        found += [codec for codec, text in texts if text is not None and looks_right(text)][:1]
+    if not found:
+        text = _decoded_or_none(data, "cp1252", final=final)
+        found = ["cp1252"] if text is not None and looks_western(text) else []
+    if not found and (wide := bare_utf16(data)):
+        found = [wide]
+    return found[0] if len(found) == 1 else None
+
+
+def _around_first_foreign(data: bytes) -> bytes:
+    """A window that begins at a line with a byte beyond ASCII."""
+    first = re.search(rb"[\x80-\xff]", data)
+    start = data.rfind(b"\n", 0, first.start()) + 1 if first else 0
+    return data[start : start + _EVIDENCE_BYTES]
+
+
+def _is_damaged_utf8(data: bytes) -> bool:
+    text = data.decode("utf-8", "replace")
+    foreign = sum(character > "\x7f" for character in text)
+    return 2 * text.count("\ufffd") < foreign
+
+
+def _is_japanese_or_korean(data: bytes, *, final: bool) -> bool:
+    for codec, looks_right in (("euc_jp", looks_japanese), ("cp932", looks_japanese), ("cp949", looks_korean)):
+        text = _decoded_or_none(data, codec, final=final)
+        if text is not None and looks_right(text):
+            return True
+    return False
+
+
 def _decode_strictly(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        message = f"a byte order mark says {encoding}, but offset {error.start} is not ({error.reason})"
+        message = f"the text begins as {encoding}, but offset {error.start} is not ({error.reason})"
         raise Unusable("not_utf8", message) from None
 
 
-def _decoded_or_none(data: bytes, encoding: str) -> str | None:
+def _decoded_or_none(data: bytes, encoding: str, *, final: bool = True) -> str | None:
     try:
-        return data.decode(encoding)
+        if final:
+            return data.decode(encoding)
+        return codecs.getincrementaldecoder(encoding)().decode(data)
     except (UnicodeError, LookupError):  # the latter for codecs that Python knows but that do not make text
         return None

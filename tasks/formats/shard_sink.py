@@ -2,16 +2,17 @@
 
 from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import shard_name, shard_writer
-from tasks.formats.records import Document, Record
+from tasks.formats.records import Document, Malformed, Record
 
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 50_000
@@ -26,7 +27,6 @@ class ShardSink:
     """
 
     def __init__(self, out: Path, group: int, part_bytes: int) -> None:
-        self.counts: Counter[str] = Counter()
         self._out = out
         self._group = group
         self._part_bytes = part_bytes
@@ -34,6 +34,7 @@ class ShardSink:
         self._bytes = 0
         self._files = ExitStack()
         self._kept = self._rejected = _Rows(DOCUMENT)
+        self._tallies: dict[str, _Tally] = {}
 
     def __enter__(self) -> "ShardSink":
         self._begin_part()
@@ -47,22 +48,29 @@ class ShardSink:
         else:
             self._files.__exit__(kind, error, trace)  # nothing gets its final name
 
+    @property
+    def counts(self) -> Counter[str]:
+        """What was written, as `source/docs_in`, `source/docs_kept`, `source/bytes_kept`, `source/rejected.RULE`."""
+        return Counter({f"{source}/{key}": n for source, tally in self._tallies.items() for key, n in tally.items()})
+
     def add(self, source: str, path: str, record: Record) -> None:
         """Write a record to its side."""
         if self._bytes >= self._part_bytes:
             self._end_part()
             self._begin_part()
-        data = record.text.encode()
-        row = (xxhash.xxh3_128_hexdigest(data), source, path, record.position, record.text, None, None)
-        self._bytes += len(data)
-        self.counts[f"{source}/docs_in"] += 1
+        text = record.text
+        size = len(text) if text.isascii() else len(text.encode())
+        self._bytes += size
+        tally = self._tallies.get(source)
+        if tally is None:
+            tally = self._tallies[source] = _Tally()
         if isinstance(record, Document):
-            self.counts[f"{source}/docs_kept"] += 1
-            self.counts[f"{source}/bytes_kept"] += len(data)
-            self._kept.add(row, len(data))
+            tally.docs_kept += 1
+            tally.bytes_kept += size
+            self._kept.add(source, path, record, size)
         else:
-            self.counts[f"{source}/rejected.{record.rule}"] += 1
-            self._rejected.add((*row, record.rule, record.value, record.threshold, record.detail), len(data))
+            tally.rejected[record.rule] += 1
+            self._rejected.add(source, path, record, size)
 
     def _begin_part(self) -> None:
         self._part += 1
@@ -83,27 +91,69 @@ class ShardSink:
         self._files.close()
 
 
+class _Tally:
+    """What was written of one source."""
+
+    def __init__(self) -> None:
+        self.docs_kept = 0
+        self.bytes_kept = 0
+        self.rejected: Counter[str] = Counter()
+
+    def items(self) -> list[tuple[str, int]]:
+        num_kept, num_in = self.docs_kept, self.docs_kept + self.rejected.total()
+        rejected = [(f"rejected.{rule}", num) for rule, num in self.rejected.items()]
+        return [("docs_in", num_in), ("docs_kept", num_kept), ("bytes_kept", self.bytes_kept), *rejected]
+
+
 class _Rows:
     """Rows on their way to a writer, or to nowhere when the shard is there already."""
 
     def __init__(self, schema: pa.Schema, writer: pa.RecordBatchFileWriter | None = None) -> None:
         self._schema = schema
         self._writer = writer
-        self._rows: list[tuple[Any, ...]] = []
+        self._records: list[Record] = []
+        self._sources: list[str] = []
+        self._paths: list[str] = []
         self._bytes = 0
 
-    def add(self, row: tuple[Any, ...], num_bytes: int) -> None:
+    def add(self, source: str, path: str, record: Record, num_bytes: int) -> None:
         if self._writer is None:
             return
-        self._rows.append(row)
+        self._records.append(record)
+        self._sources.append(source)
+        self._paths.append(path)
         self._bytes += num_bytes
-        if self._bytes >= _BATCH_BYTES or len(self._rows) >= _BATCH_ROWS:
+        if self._bytes >= _BATCH_BYTES or len(self._records) >= _BATCH_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        if self._writer is None or not self._rows:
+        if self._writer is None or not self._records:
             return
-        columns = zip(*self._rows, strict=True)
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, self._schema.types, strict=True)]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        self._rows, self._bytes = [], 0
+        self._writer.write_batch(pa.RecordBatch.from_arrays(self._columns(), schema=self._schema))
+        self._records, self._sources, self._paths, self._bytes = [], [], [], 0
+
+    def _columns(self) -> list[pa.Array]:
+        texts = pa.array([record.text for record in self._records], pa.large_string())
+        unknown = pa.nulls(len(texts), pa.string())
+        metadata = [record.metadata if isinstance(record, Document) else None for record in self._records]
+        columns = [
+            pa.array(_ids(texts), pa.string()),
+            pa.array(self._sources, pa.string()),
+            pa.array(self._paths, pa.string()),
+            pa.array([record.position for record in self._records], pa.int64()),
+            texts,
+            pa.array(metadata, pa.string()),
+            unknown,
+        ]
+        bad = [record for record in self._records if isinstance(record, Malformed)]
+        for name in self._schema.names[len(columns) :]:
+            columns.append(pa.array([getattr(record, name) for record in bad], self._schema.field(name).type))
+        return columns
+
+
+def _ids(texts: pa.Array) -> list[str]:
+    """XXH3-128 of each text, taken of Arrow's own bytes."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64, len(texts) + 1).tolist()
+    data = memoryview(texts.buffers()[2] or b"")
+    digest = xxhash.xxh3_128_hexdigest
+    return [digest(data[start:end]) for start, end in pairwise(offsets)]

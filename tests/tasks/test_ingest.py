@@ -1,8 +1,11 @@
 """Ingest: every record ends up as a document or in quarantine, the same bytes however it was interrupted."""
 
 import gzip
+import io
 import json
+import logging
 import shutil
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +202,83 @@ def test_python_source_can_be_kept_instead_of_docstrings(tmp_path: Path, run: Ru
 def _survey_python(folder: Path, how: str, run: Run) -> None:
     source = SourceParams(name="raw", path="x", include=("*.py",), python=how)  # type: ignore[arg-type]
     survey.work(SurveyParams(sources=(source,)), out=folder, run=run)
+
+
+def test_members_of_an_archive_carry_its_path_and_theirs(tmp_path: Path, run: Run, seal: Seal):
+    (tmp_path / "raw").mkdir()
+    with tarfile.open(tmp_path / "raw" / "a.tar.gz", "w:gz") as archive:
+        for name, data in (
+            ("x.txt", b"one"),
+            ("sub/y.jsonl", b'{"text": "two"}'),
+            ("z.png", b"x"),
+            ("up/../../z.txt", b""),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    run.roots["raw"] = tmp_path / "raw"
+    metrics = ingest.work(IngestParams(), surveyed(run, seal), out=tmp_path / "out", run=run)
+    kept = [(row["path"], row["position"], row["text"]) for row in rows(tmp_path / "out" / "kept")]
+    assert kept == [("a.tar.gz!/x.txt", 0, "one"), ("a.tar.gz!/sub/y.jsonl", 1, "two")]
+    (refused,) = rows(tmp_path / "out" / "rejected")
+    assert (refused["path"], refused["rule"]) == ("a.tar.gz!/up/../../z.txt", "unsafe_name")
+    assert metrics.counts["members_skipped"] == 1
+    assert metrics.counts["docs_in"] == 3
+
+
+def test_encodings_are_counted_and_said(tmp_path: Path, run: Run, seal: Seal, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "raw").mkdir()
+    text = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。"
+    for encoding in ("utf-8", "gb18030", "big5", "utf-16"):
+        (tmp_path / "raw" / f"{encoding}.txt").write_bytes(text.encode(encoding))
+    run.roots["raw"] = tmp_path / "raw"
+    with caplog.at_level(logging.INFO, "tasks.ingest"):
+        metrics = ingest.work(IngestParams(), surveyed(run, seal), out=tmp_path / "out", run=run)
+    assert {row["text"] for row in rows(tmp_path / "out" / "kept")} == {text}
+    found = {key: count for key, count in metrics.counts.items() if key.startswith("encoding.")}
+    assert found == dict.fromkeys(("encoding.big5", "encoding.gb18030", "encoding.utf-16", "encoding.utf-8"), 1)
+    assert "source raw: files by encoding: 1 big5, 1 gb18030, 1 utf-16, 1 utf-8" in caplog.text
+
+
+def test_a_declared_encoding_reaches_the_reader(tmp_path: Path, run: Run, seal: Seal):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.txt").write_bytes("Все люди".encode("koi8-r"))
+    run.roots["raw"] = tmp_path / "raw"
+    ingest.work(IngestParams(), surveyed(run, seal, encoding="koi8-r"), out=tmp_path / "out", run=run)
+    assert [row["text"] for row in rows(tmp_path / "out" / "kept")] == ["Все люди"]
+
+
+def test_a_text_that_is_too_large_is_quarantined_or_split(tmp_path: Path, run: Run, seal: Seal):
+    (tmp_path / "raw").mkdir()
+    text = "".join(f"paragraph {n}\n\n" for n in range(100))
+    (tmp_path / "raw" / "a.txt").write_text(text)
+    (tmp_path / "raw" / "b.txt").write_text("small")
+    run.roots["raw"] = tmp_path / "raw"
+    files = surveyed(run, seal)
+    limit = {"max_document_mb": 0.0005}
+    ingest.work(IngestParams(**limit), files, out=tmp_path / "whole", run=run)
+    (refused,) = rows(tmp_path / "whole" / "rejected")
+    assert (refused["rule"], refused["threshold"]) == ("too_large", 0.0005)
+    ingest.work(IngestParams(**limit, oversize="split"), files, out=tmp_path / "split", run=run)
+    pieces = [row for row in rows(tmp_path / "split" / "kept") if row["path"] == "a.txt"]
+    assert [piece["position"] for piece in pieces] == [1, 2, 3]  # 10 x 13 + 90 x 14 bytes in pieces of 500
+    assert "".join(str(piece["text"]) for piece in pieces) == text
+
+
+def test_an_interrupted_archive_goes_on_with_the_same_bytes(tmp_path: Path, run: Run, seal: Seal):
+    (tmp_path / "raw").mkdir()
+    with tarfile.open(tmp_path / "raw" / "a.tar", "w") as archive:
+        for n in range(50):
+            entry = tarfile.TarInfo(f"{n:02d}.txt")
+            entry.size = 400
+            archive.addfile(entry, io.BytesIO(f"{n:04d}".encode() * 100))
+    run.roots["raw"] = tmp_path / "raw"
+    files = surveyed(run, seal)
+    ingest.work(SMALL, files, out=tmp_path / "whole", run=run)
+    whole = contents(tmp_path / "whole")
+    assert len(whole) == 20
+    shutil.copytree(tmp_path / "whole", tmp_path / "draft")
+    for path in sorted((tmp_path / "draft" / "kept").iterdir())[4:]:
+        path.unlink()
+    ingest.work(SMALL, files, out=tmp_path / "draft", run=run)
+    assert contents(tmp_path / "draft") == whole

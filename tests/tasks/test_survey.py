@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from params.errors import SourceError
+from params.errors import ParameterError, SourceError
+from params.load import load_params
 from params.survey import SourceParams, SurveyParams
 from tasks.context import Run
 from tasks.survey import survey
@@ -60,7 +61,8 @@ def test_files_are_listed_by_source_then_path_with_their_digests(tmp_path: Path,
 def test_how_each_source_is_read_is_part_of_the_result(tmp_path: Path, run: Run):
     run.roots["a"] = write(tmp_path / "a", {"x.txt": "x"})
     survey.work(sources(a={"text_field": "body", "license": "MIT"}), out=tmp_path, run=run)
-    expected = {"name": "a", "text_field": "body", "python": "docstrings", "license": "MIT"}
+    expected = {"name": "a", "text_field": "body", "metadata_fields": [], "encoding": None}
+    expected |= {"python": "docstrings", "license": "MIT"}
     assert rows(tmp_path / "sources.jsonl") == [expected]
 
 
@@ -132,3 +134,57 @@ def test_two_sources_of_one_name_are_refused():
     source = SourceParams(name="a", path="x")
     with pytest.raises(ValidationError, match="two sources are named a"):
         SurveyParams(sources=(source, source))
+
+
+def test_metadata_fields_and_encoding_make_it_run_again_and_options_of_the_store_do_not(tmp_path: Path, run: Run):
+    run.roots["a"] = write(tmp_path / "a", {"x.txt": "x"})
+    before = fingerprint(sources(a={}), run)
+    assert fingerprint(sources(a={"storage_options": {"anon": True}}), run) == before
+    assert fingerprint(sources(a={"metadata_fields": ("url",)}), run) != before
+    assert fingerprint(sources(a={"encoding": "big5"}), run) != before
+    survey.work(sources(a={"metadata_fields": ("url", "date"), "encoding": "BIG5"}), out=tmp_path, run=run)
+    (row,) = rows(tmp_path / "sources.jsonl")
+    assert (row["metadata_fields"], row["encoding"]) == (["url", "date"], "big5")
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "hex", "rot13", ""])
+def test_an_encoding_that_is_none_is_refused(encoding: str):
+    with pytest.raises(ValidationError, match="is no text encoding"):
+        SourceParams(name="a", path="x", encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    "options", [{"secret": "x"}, {"key": "x"}, {"client_kwargs": {"aws_secret_access_key": "x"}}, {"SAS_TOKEN": "x"}]
+)
+def test_a_secret_in_the_parameters_is_refused(options: dict[str, object]):
+    with pytest.raises(ValidationError, match=r"looks like a secret.*AWS_SECRET_ACCESS_KEY"):
+        SourceParams(name="a", path="s3://bucket", storage_options=options)
+
+
+def test_a_password_in_a_url_is_refused():
+    with pytest.raises(ValidationError, match="holds a password"):
+        SourceParams(name="a", path="https://user:pass@host/x.jsonl")
+    SourceParams(name="a", path="s3://bucket/a@b:c/x")
+
+
+@pytest.mark.parametrize(
+    "source", [{"path": "https://u:TOP-SECRET@host/x"}, {"path": "s3://b", "storage_options": {"key": "TOP-SECRET"}}]
+)
+def test_a_secret_is_not_repeated_by_the_error(source: dict[str, object]):
+    with pytest.raises(ParameterError, match="would be logged") as error:
+        load_params("quickstart", {"survey": {"sources": [{"name": "a", **source}]}})
+    assert "TOP-SECRET" not in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_survey_without_sources_is_refused():
+    with pytest.raises(ValidationError, match="name at least one"):
+        SurveyParams(sources=())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"endpoint_url": "http://127.0.0.1:9000"}, {"anon": True}, {"client_kwargs": {"region_name": "eu-west-1"}}],
+)
+def test_what_is_no_secret_may_be_set(options: dict[str, object]):
+    assert SourceParams(name="a", path="s3://bucket", storage_options=options).storage_options == options

@@ -4,7 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from tasks.files.listing import UNREADABLE, hash_files, list_files, locate
+from tasks.files.hashing import UNREADABLE, hash_files
+from tasks.files.listing import Listing, list_files
+from tasks.files.places import locate
 
 TEXT = ("**/*.txt",)
 
@@ -70,7 +72,7 @@ def test_digests_are_those_of_hashlib_for_small_and_large_files(tmp_path: Path):
     sizes = {"empty.txt": 0, "small.txt": 10, "edge.txt": 1 << 18, "large.txt": (1 << 18) + 1}
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(os.urandom(size))
-    for file in hash_files(tmp_path, list(sizes), workers=2):
+    for file in hash_files(tmp_path, Listing(list(sizes)), workers=2):
         data = (tmp_path / file.path).read_bytes()
         assert (file.size_bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
@@ -78,5 +80,37 @@ def test_digests_are_those_of_hashlib_for_small_and_large_files(tmp_path: Path):
 def test_a_file_that_cannot_be_read_gets_no_digest(tmp_path: Path):
     (tmp_path / "broken.txt").symlink_to("nowhere.txt")
     assert list_files(tmp_path, TEXT, ()).paths == ["broken.txt"]
-    (file,) = hash_files(tmp_path, ["broken.txt"], workers=1)
+    (file,) = hash_files(tmp_path, Listing(["broken.txt"]), workers=1)
     assert file.sha256 == UNREADABLE
+
+
+def test_a_link_in_a_circle_is_not_followed(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").touch()
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
+    listing = list_files(tmp_path, TEXT, ())
+    assert listing.paths == ["a/x.txt", "self.txt"]  # the latter is listed, and quarantined as unreadable
+    assert listing.num_links == 1
+    assert hash_files(tmp_path, listing, workers=1)[1].sha256 == UNREADABLE
+
+
+def test_what_datasets_writes_beside_its_tables_is_left_out(tmp_path: Path):
+    from datasets import Dataset, DatasetDict
+
+    rows = Dataset.from_dict({"text": ["one", "two"]})
+    DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "both")
+    rows.save_to_disk(tmp_path / "single")
+    (tmp_path / "single" / "cache-0123.arrow").touch()
+    (tmp_path / "state.json").write_text("{}")  # not beside a dataset_info.json
+    (tmp_path / "dataset_info.json.txt").touch()
+    expected = [
+        "both/test/data-00000-of-00001.arrow",
+        "both/train/data-00000-of-00001.arrow",
+        "dataset_info.json.txt",
+        "single/data-00000-of-00001.arrow",
+        "state.json",
+    ]
+    assert list_files(tmp_path, ("**/*",), ()).paths == expected
+    assert list_files(tmp_path / "single", ("**/*.{json,arrow}",), ()).paths == ["data-00000-of-00001.arrow"]
+    assert list_files(tmp_path / "both", ("**/*.json",), ()).paths == []

@@ -10,7 +10,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.formats.byte_stream import Unpacked
+from tasks.formats.compression import CODECS, Unpacked
 from tasks.formats.json_lines import read_json_lines
 from tasks.formats.records import Document, Malformed, ReadOptions, Record
 
@@ -89,7 +89,7 @@ def test_a_line_over_the_limit_costs_only_itself_and_little_memory():
 def test_a_cut_gzip_gives_the_whole_lines_before_the_cut():
     lines = b"".join(b'{"text": "line %d"}\n' % n for n in range(50_000))
     packed = gzip.compress(lines)
-    *documents, last = read_json_lines(Unpacked(io.BytesIO(packed[: len(packed) // 2])), ReadOptions())
+    *documents, last = read_json_lines(Unpacked(io.BytesIO(packed[: len(packed) // 2]), CODECS[".gz"]), ReadOptions())
     assert documents == [Document(n + 1, f"line {n}") for n in range(len(documents))]
     assert len(documents) > 10_000
     assert isinstance(last, Malformed)
