@@ -4,10 +4,11 @@ import logging
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from params.pipeline import PipelineParams
@@ -95,12 +96,22 @@ def roots_of(params: PipelineParams) -> dict[str, Root]:
 
 def source_root(source: SourceParams) -> Root:
     """The file or folder that a source's path stands for; a URL of another protocol than file:// is remote."""
-    if source.path == "python-environment":
+    return root_of(source.path, source.storage_options)
+
+
+def root_of(path: str, storage_options: Mapping[str, Any] = MappingProxyType({})) -> Root:
+    """The file or folder that a path or URL of a parameter stands for."""
+    if path == "python-environment":
         return Path(sysconfig.get_path("purelib"))
-    if "://" in source.path and not source.path.startswith(_LOCAL):
-        return RemoteRoot.of(source.path, source.storage_options)
-    path = next((source.path.removeprefix(prefix) for prefix in _LOCAL if source.path.startswith(prefix)), source.path)
-    return Path(path).expanduser().absolute()
+    if "://" in path and not path.startswith(_LOCAL):
+        return RemoteRoot.of(path, storage_options)
+    return local_path(path)
+
+
+def local_path(path: str) -> Path:
+    """A path of a parameter on this machine, also one written as file://."""
+    plain = next((path.removeprefix(prefix) for prefix in _LOCAL if path.startswith(prefix)), path)
+    return Path(plain).expanduser().absolute()
 
 
 def num_cores() -> int:

@@ -16,9 +16,10 @@ from params.errors import SourceError
 from tasks.artifacts.digest import digest_entries, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.contamination.linking import link_shard
-from tasks.context import Run, source_root
+from tasks.context import Run, root_of
 from tasks.documents.shards import count_rows
-from tasks.files.listing import HashedFile, hash_files, list_files
+from tasks.files.hashing import HashedFile, hash_files
+from tasks.files.listing import list_files
 from tasks.formats.records import MEGABYTE
 from tasks.stage import stage
 
@@ -186,26 +187,26 @@ def _parts(params: DecontaminateParams, splits: Manifest, run: Run) -> Iterator[
     for found, of_set in zip(params.evaluation_sets, files, strict=True):
         for file in of_set:
             for field in found.text_fields:
-                yield FilePart(found.name, source_root(found.path), file, field)
+                yield FilePart(found.name, root_of(found.path), file, field)
     for side in HELD_OUT if params.held_out else ():
         for shard in splits.paths(f"{side}/*.arrow"):
             yield HeldOutPart(side, shard)
 
 
 def _files_of(found: EvaluationSetParams, run: Run) -> list[HashedFile]:
-    root = source_root(found.path)
-    if not root.exists():
+    root = root_of(found.path)
+    if isinstance(root, Path) and not root.exists():
         raise SourceError(
             f"decontaminate: evaluation set {found.name!r}: {root} does not exist; "
             "set decontaminate.evaluation_sets path to a file or a folder"
         )
-    paths = list_files(root, found.include, ()).paths
-    if not paths:
+    listing = list_files(root, found.include, ())
+    if not listing.paths:
         raise SourceError(
             f"decontaminate: evaluation set {found.name!r}: no file in {root} matches {', '.join(found.include)}; "
             "set include to patterns such as **/*.jsonl"
         )
-    return hash_files(root, paths, run.workers)
+    return hash_files(root, listing, run.workers)
 
 
 def _check_sets(params: DecontaminateParams, items: "Items", index: "Index") -> None:

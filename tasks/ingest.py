@@ -15,7 +15,6 @@ from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.files.places import locate
-from tasks.formats.compression import Limits
 from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import MEGABYTE, ReadOptions
 from tasks.formats.shard_sink import ShardSink
@@ -70,7 +69,7 @@ def _ingest_group(
     done = out / _PROGRESS / f"{group.index}.json"
     if done.exists():
         return Counter(json.loads(done.read_text()))
-    unpacking = _unpacking(params, out / _PROGRESS)
+    unpacking = Unpacking.within(params, out / _PROGRESS)
     readers = {source: FileReader(options[source], unpacking) for source in {file.source for file in group.files}}
     with ShardSink(out, group.index, int(params.shard_mb * MEGABYTE)) as sink:
         for file in group.files:
@@ -112,11 +111,6 @@ def _read_options(path: Path, params: IngestParams) -> dict[str, ReadOptions]:
         )
         for source in sources
     }
-
-
-def _unpacking(params: IngestParams, folder: Path) -> Unpacking:
-    max_bytes = None if params.max_unpacked_gb is None else int(params.max_unpacked_gb * 1e9)
-    return Unpacking(folder, Limits(params.max_expansion, max_bytes), int(params.max_spool_gb * 1e9))
 
 
 def _check_sources(sources: list[str], counts: Counter[str]) -> None:

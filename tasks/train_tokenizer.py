@@ -10,7 +10,7 @@ from params.errors import ParameterError
 from params.train_tokenizer import TrainTokenizerParams
 from tasks.artifacts.digest import digest_file, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
-from tasks.context import Run, source_root
+from tasks.context import Run, local_path
 from tasks.stage import stage
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def identity(params: TrainTokenizerParams, run: Run) -> TrainTokenizerParams:
         changes["chat_template"] = digest_file(_template_path(str(params.chat_template)))
     if params.from_path is None:
         return params.model_copy(update=changes)
-    changes["from_path"] = content_digest(source_root(params.from_path))
+    changes["from_path"] = content_digest(local_path(params.from_path))
     kept = {name: getattr(params, name) for name in ("special_tokens", "chat_template")}
     return TrainTokenizerParams(**kept).model_copy(update=changes)
 
@@ -112,7 +112,7 @@ def _load(params: TrainTokenizerParams, template: str | None, markers: tuple[str
     from tasks.tokenizer.loading import choose_special, load_foreign
     from tasks.tokenizer.round_trip import lost_texts
 
-    path = source_root(str(params.from_path))
+    path = local_path(str(params.from_path))
     loaded = load_foreign(path)
     special = choose_special(loaded, params.special_tokens, markers)
     log.info("train_tokenizer: %s separates documents, %s fills blocks", special.end_of_text, special.padding)
@@ -133,7 +133,7 @@ def _template(setting: str | None) -> str | None:
 
 
 def _template_path(setting: str) -> Path:
-    path = source_root(setting)
+    path = local_path(setting)
     if not path.is_file():
         raise ParameterError(
             f"train_tokenizer.chat_template: {path} is no file; name chatml, the path of a .jinja file, or null"

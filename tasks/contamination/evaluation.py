@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from params.ingest import IngestParams
 from tasks.artifacts.digest import commit
 from tasks.contamination.ngrams import NgramSizes, Profiles, profile
 from tasks.documents.shards import read_batches
-from tasks.files.listing import HashedFile, locate
-from tasks.formats.reading import read_file
+from tasks.files.hashing import HashedFile
+from tasks.files.places import Root, locate
+from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import Malformed, ReadOptions
 from tasks.text.normalization import normalize
 
@@ -49,7 +51,7 @@ class FilePart:
     """One field of one file of an evaluation set."""
 
     set_name: str
-    root: Path
+    root: Root
     file: HashedFile
     field: str
 
@@ -70,7 +72,7 @@ def collect(part: Part, path: Path, *, sizes: NgramSizes, max_bytes: int) -> Non
     """Write the table of a part, unless an earlier attempt did; memory is bounded by a few megabytes of text."""
     if path.exists():
         return
-    batches = _held_out(part) if isinstance(part, HeldOutPart) else _from_file(part, max_bytes)
+    batches = _held_out(part) if isinstance(part, HeldOutPart) else _from_file(part, max_bytes, path.parent)
     wanted = dict.fromkeys((False, True), _NUM_CANARIES)
     with _table_writer(path) as writer:
         for texts in batches:
@@ -90,14 +92,16 @@ def _held_out(part: HeldOutPart) -> Iterator[Texts]:
         yield Texts([document_name(row) for row in rows], batch.column("text"), [False] * len(rows))
 
 
-def _from_file(part: FilePart, max_bytes: int) -> Iterator[Texts]:
+def _from_file(part: FilePart, max_bytes: int, scratch: Path) -> Iterator[Texts]:
     """Texts in normal form, as training documents are."""
     options = ReadOptions(text_field=part.field, max_bytes=max_bytes)
-    records = read_file(locate(part.root, part.file.path), part.file.sha256, options)
+    reader = FileReader(options, Unpacking.within(IngestParams(), scratch))
+    path = part.file.path
     names, texts, problems, size = list[str](), list[str](), list[bool](), 0
-    for record in records:
+    for member, record in reader.read(locate(part.root, path), part.file.sha256):
         is_problem = isinstance(record, Malformed)
-        place = f"{part.file.path}:{record.position}" if record.position else part.file.path
+        file = f"{path}!/{member}" if member else path
+        place = f"{file}:{record.position}" if record.position else file
         names.append(f"{place} {part.field}" if record.position else place)
         texts.append(f"{record.rule}: {record.detail}" if isinstance(record, Malformed) else record.text)
         problems.append(is_problem)

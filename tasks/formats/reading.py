@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from params.errors import SourceError
+from params.ingest import IngestParams
 from tasks.artifacts.digest import digest_file
 from tasks.files.hashing import UNREADABLE
 from tasks.files.places import RawFile
@@ -34,6 +35,12 @@ class Unpacking:
     """For temporary files."""
     limits: Limits
     max_spool_bytes: int
+
+    @classmethod
+    def within(cls, params: IngestParams, folder: Path) -> "Unpacking":
+        """The limits that the parameters set."""
+        max_bytes = None if params.max_unpacked_gb is None else int(params.max_unpacked_gb * 1e9)
+        return cls(folder, Limits(params.max_expansion, max_bytes), int(params.max_spool_gb * 1e9))
 
 
 class FileReader:
