@@ -61,7 +61,7 @@ class DecontaminateIdentity(Params):
 _digested: WeakKeyDictionary[Run, tuple[DecontaminateParams, list[list[HashedFile]]]] = WeakKeyDictionary()
 
 
-def identity(params: DecontaminateParams, run: Run) -> DecontaminateIdentity:
+def identity(params: DecontaminateParams, run: Run, *inputs: Manifest) -> DecontaminateIdentity:
     """What the evaluation sets hold now."""
     files = [_files_of(found, run) for found in params.evaluation_sets]
     _digested[run] = (params, files)

@@ -29,7 +29,7 @@ _MEASURED_BYTES = 32_000_000
 _SHOWN = 3
 
 
-def identity(params: TrainTokenizerParams, run: Run) -> TrainTokenizerParams:
+def identity(params: TrainTokenizerParams, run: Run, *inputs: Manifest) -> TrainTokenizerParams:
     """What decides the result: files by their contents, never by where they lie, and no setting without effect."""
     from tasks.tokenizer.loading import content_digest
 
