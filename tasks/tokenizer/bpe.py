@@ -4,13 +4,15 @@ The merges are those of `tokenizers`, learned in a sixth of its memory.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models
 
 from params.train_tokenizer import NUM_BYTES, Digits
 from tasks.tokenizer.counting import Words
-from tasks.tokenizer.merging import FULL, HASH_BASE, NONE, Index, Merges, Sequences, merge_pairs
+from tasks.tokenizer.lattice import NONE
+from tasks.tokenizer.merging import FULL, HASH_BASE, Index, Merges, Sequences, merge_pairs
 from tasks.tokenizer.special import DEFAULT_TOKENS, SpecialTokens
 from tasks.tokenizer.vocabulary import byte_alphabet
 from tasks.tokenizer.words import byte_words
@@ -55,7 +57,11 @@ def learn_merges(words: Words, *, num_tokens: int, min_frequency: int) -> list[t
     """
     sequences, merges = _sequences(words), _room(num_tokens)
     slots = max(_LEAST_SLOTS, 1 << len(words.data).bit_length())
-    while merge_pairs(*sequences, words.counts, *_index(len(words.data), slots), *merges, min_frequency) == FULL:
+    while True:
+        index = _index(len(words.data), slots)
+        arguments: tuple[Any, ...] = (*sequences, words.counts, *index, *merges, min_frequency)
+        if merge_pairs(*arguments) != FULL:
+            break
         slots *= 2
     columns = (column[: merges.done[0]].tolist() for column in (merges.left, merges.right, merges.made))
     return list(zip(*columns, strict=True))
@@ -88,9 +94,9 @@ def _index(size: int, slots: int) -> Index:
 
 def _room(num_tokens: int) -> Merges:
     """No merge yet, and the bytes."""
-    learned = [np.empty(2 * num_tokens, np.int32) for _ in range(3)]
+    left, right, made = (np.empty(2 * num_tokens, np.int32) for _ in range(3))
     hashes, powers = np.zeros(num_tokens, np.int64), np.zeros(num_tokens, np.int64)
     hashes[:NUM_BYTES], powers[:NUM_BYTES] = np.arange(1, NUM_BYTES + 1), HASH_BASE
     slots = 1 << (4 * num_tokens).bit_length()
     known, token_of = np.full(slots, NONE, np.int64), np.zeros(slots, np.int32)
-    return Merges(*learned, np.array([0, NUM_BYTES], np.int64), hashes, powers, known, token_of)
+    return Merges(left, right, made, np.array([0, NUM_BYTES], np.int64), hashes, powers, known, token_of)

@@ -13,8 +13,8 @@ from tasks.tokenizer.words import cut_text, split_words
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
-_MAX_WORDS = 500_000
-"""Different words that are kept when there are twice as many: those seen least are forgotten then, some 300 MB."""
+_MAX_WORDS = 250_000
+"""Different words that are kept when there are twice as many: those seen least are forgotten then, some 150 MB."""
 _MAX_TOTAL_BYTES = 16_000_000
 """Most bytes of different words to learn from, the frequent ones first."""
 _MAX_WORD_CHARACTERS = 4096

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import fastokens
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from tasks.tokenizer.files import TOKENIZER, load_tokenizer, vocab_size
+from tasks.tokenizer.words import cut_text, has_our_words
 
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
 _CHECKED_TEXTS = 16
+_CHECKED_CHARACTERS = 20_000
 _PROBES = tuple(
     f"ab{chr(code)}cd {chr(code)}{chr(code)} 明{chr(code)}。{chr(code)}\n"
     for code in (*range(0x3100), *range(0xFE00, 0x10000))
@@ -28,31 +31,56 @@ class Encoder:
     def __init__(self, folder: Path) -> None:
         self.reference: Tokenizer = load_tokenizer(folder)
         self.vocab_size = vocab_size(self.reference)
+        self._cuts = has_our_words(self.reference)
         self._fast = _fast_tokenizer(folder)
-        if self._fast is not None:
-            self.encode(_PROBES)
+        if self._fast is not None and not self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
+            self._give_up()
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
         """Ids of all texts, one after the other, and the bounds of each: text i is ids[offsets[i]:offsets[i + 1]].
 
-        The probes and the first texts of every call are encoded by the reference too; where the two differ, the
-        reference is used from then on, and the log says so.
+        The first texts of every call are encoded by the reference too; where the two differ, the reference is used
+        from then on, and the log says so.
         """
         if self._fast is None or not texts:
             return self._encode_by_reference(texts)
-        raw_ids, raw_offsets = self._fast.encode_batch_flat(list(texts), split_special_tokens=True)
-        ids, offsets = np.frombuffer(raw_ids, np.uint32), np.frombuffer(raw_offsets, np.uint64).astype(np.int64)
-        expected, bounds = self._encode_by_reference(texts if texts is _PROBES else texts[:_CHECKED_TEXTS])
-        if np.array_equal(ids[: len(expected)], expected) and np.array_equal(offsets[: len(bounds)], bounds):
+        try:
+            ids, offsets = self._encode_fast(self._fast, texts)
+        except ValueError as error:  # its regular expressions have limits that one text can meet
+            log.warning("fastokens cannot encode some text (%s); tokenizers does, slower", error)
+            return self._encode_by_reference(texts)
+        if self._agree(texts[:_CHECKED_TEXTS], ids, offsets):
             return ids, offsets
-        log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
-        self._fast = None
+        self._give_up()
         return self._encode_by_reference(texts)
 
+    def _agree(self, texts: Sequence[str], ids: Ids, offsets: Offsets) -> bool:
+        """Whether the reference gives the same ids for the short ones of some texts."""
+        short = [index for index, text in enumerate(texts) if len(text) <= _CHECKED_CHARACTERS]
+        expected, bounds = self._encode_by_reference([texts[index] for index in short])
+        found = [ids[offsets[index] : offsets[index + 1]] for index in short]
+        right = [expected[start:end] for start, end in pairwise(bounds)]
+        return all(map(np.array_equal, found, right))
+
+    def _give_up(self) -> None:
+        log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
+        self._fast = None
+
+    @staticmethod
+    def _encode_fast(fast: "fastokens.Tokenizer", texts: Sequence[str]) -> tuple[Ids, Offsets]:
+        ids, offsets = fast.encode_batch_flat(list(texts), split_special_tokens=True)
+        return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64).astype(np.int64)
+
     def _encode_by_reference(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
-        encoded = [encoding.ids for encoding in self.reference.encode_batch_fast(list(texts), add_special_tokens=False)]
-        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded])]).astype(np.int64)
-        return np.array([i for ids in encoded for i in ids], dtype=np.uint32), offsets
+        rows = [self._encode_text(text) for text in texts]
+        offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+        return np.concatenate([np.empty(0, np.uint32), *rows]), offsets
+
+    def _encode_text(self, text: str) -> Ids:
+        """Long texts in pieces where the words are ours, for the reference takes a hundred bytes for each of a text."""
+        pieces = list(cut_text(text)) if self._cuts else [text]
+        made = self.reference.encode_batch_fast(pieces, add_special_tokens=False)
+        return np.array([token for encoding in made for token in encoding.ids], np.uint32)
 
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":

@@ -65,7 +65,7 @@ class Merges(NamedTuple):
 @subroutine
 def key_of(left: int, right: int) -> int:
     """A pair as one number, ordered as pairs are."""
-    return np.int64(left) << _SHIFT | np.int64(right)
+    return int(np.int64(left) << _SHIFT | np.int64(right))
 
 
 @subroutine
@@ -130,7 +130,7 @@ def token_of_pair(merges: Merges, left: int, right: int) -> int:
         merges.hashes[done[1]] = content
         merges.powers[done[1]] = merges.powers[left] * merges.powers[right]
         done[1] += 1
-    new = merges.token_of[home]
+    new = int(merges.token_of[home])
     merges.left[done[0]], merges.right[done[0]], merges.made[done[0]] = left, right, new
     done[0] += 1
     return new
@@ -149,7 +149,7 @@ def join(sequences: Sequences, index: Index, at: int, new: int, weight: int) -> 
         unlink(index, slot_of(index.keys, key_of(right, tokens[after])), second, weight)
         sequences.preceding[after] = at
     tokens[at], tokens[second], following[at] = new, NONE, after
-    to_left = to_right = np.int64(NONE)
+    to_left = to_right = NONE
     if before != NONE:
         to_left = key_of(tokens[before], new)
         link(index, slot_for(index, to_left), before, weight)
@@ -213,7 +213,7 @@ def merge_pairs(
             return FULL
         new = token_of_pair(merges, pair >> _SHIFT, pair & _MASK)
         positions.sort()  # "aaa" is read from the left
-        formed = {np.int64(NONE)}
+        formed = {NONE}
         for at in positions:
             if tokens[at] != NONE and following[at] != NONE and key_of(tokens[at], tokens[following[at]]) == pair:
                 formed.update(join(sequences, index, at, new, word_counts[word_of[at]]))

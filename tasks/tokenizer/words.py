@@ -1,9 +1,10 @@
 """Where words end: no token crosses these bounds, in training and in encoding."""
 
+import json
 import re
 from collections.abc import Iterator
 
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from params.train_tokenizer import Digits
 
@@ -56,6 +57,13 @@ def cut_text(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
 def split_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
     """Text to words."""
     return pre_tokenizers.Split(Regex(word_pattern(digits)), behavior="isolated")
+
+
+def has_our_words(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer cuts its text into words by one of the patterns above, and does nothing to it before."""
+    stored = json.loads(tokenizer.to_str())
+    ours = [json.loads(byte_words(digits).__getstate__()) for digits in _DIGITS]
+    return stored["normalizer"] is None and stored["pre_tokenizer"] in ours
 
 
 def byte_words(digits: Digits) -> pre_tokenizers.PreTokenizer:

@@ -64,6 +64,12 @@ def test_merges_are_those_of_counting_by_hand():
     assert [token for token, _ in learned] == ["ab", "bc", "Ġbc"]
 
 
+def test_a_table_of_pairs_that_is_too_small_is_made_larger(monkeypatch):
+    expected = train_bpe([TEXTS], vocab_size=400, min_frequency=1).to_str()
+    monkeypatch.setattr("tasks.tokenizer.bpe._LEAST_SLOTS", 8)
+    assert train_bpe([TEXTS], vocab_size=400, min_frequency=1).to_str() == expected
+
+
 def test_special_tokens_have_the_first_ids():
     special = SpecialTokens("<end>", "<fill>", extra=("<user>", "<fill>"))
     tokenizer = train_bpe([TEXTS], vocab_size=300, min_frequency=1, special=special)

@@ -85,3 +85,27 @@ def test_where_the_two_differ_the_reference_is_used_and_the_log_says_so(encoder,
     assert ids.tolist() == other.encode("different words").ids
     assert "does not agree" in caplog.text
     assert np.array_equal(mixed.encode(["words"])[0], other.encode("words").ids)
+
+
+def test_a_text_that_the_fast_engine_cannot_take_is_encoded_by_the_reference(tmp_path, caplog):
+    tokenizer = Tokenizer(models.BPE())
+    words = pre_tokenizers.Split(Regex(r"(?:(?!q)\p{L}|\p{M})+"), behavior="isolated")  # takes stack for each letter
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())
+    )
+    tokenizer.train_from_iterator(["aa aaaa"], trainer)
+    save_tokenizer(tokenizer, SpecialTokens(), tmp_path, chat_template=None)
+    encoder = Encoder(tmp_path)
+    text = "a" * 1_000_000
+    with caplog.at_level(logging.WARNING):
+        ids, _ = encoder.encode([text, "a"])
+    assert "cannot encode some text" in caplog.text
+    assert ids.tolist() == encoder.reference.encode(text).ids + encoder.reference.encode("a").ids
+
+
+def test_a_long_text_has_the_ids_of_the_reference(encoder):
+    text = "".join(TEXTS) * 2000
+    expected = encoder.reference.encode(text).ids
+    assert encoder.encode([text])[0].tolist() == expected
+    assert encoder._encode_by_reference([text, "", text])[0].tolist() == expected * 2
