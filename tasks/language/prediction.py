@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from tasks.language.model import FNV_OFFSET, FNV_PRIME, MAX_GRAM, MIN_GRAM, NUM_BUCKETS, Floats, Model, Numbers
+from tasks.language.model import FNV_OFFSET, FNV_PRIME, MAX_GRAM, MIN_GRAM, NUM_BUCKETS, Floats, Model, Numbers, Rows
 from tasks.text.buffers import Bytes
 from tasks.text.kernels import BYTES, OFFSETS, Counts, kernel, subroutine
+
+Doubles = npt.NDArray[np.float64]
 
 _OPENING, _CLOSING = ord("<"), ord(">")
 """Stand before and after each word when its n-grams are taken."""
@@ -23,13 +25,26 @@ class Predictions(NamedTuple):
     """The best label of each text and its probability, both of shape (texts,)."""
 
     labels: Counts
-    probabilities: npt.NDArray[np.float64]
+    probabilities: Doubles
 
 
 def predict(model: Model, data: Bytes, starts: Counts, stops: Counts) -> Predictions:
     """The best label of each text data[start:stop], read as one line."""
     labels, probabilities = np.zeros(len(starts), np.int64), np.zeros(len(starts))
-    _predict(data, starts, stops, *model, labels, probabilities)
+    _predict(
+        data,
+        starts,
+        stops,
+        model.rows,
+        model.word_slots,
+        model.word_starts,
+        model.spelled,
+        model.gram_rows,
+        model.branches,
+        model.children,
+        labels,
+        probabilities,
+    )
     return Predictions(labels, probabilities)
 
 
@@ -50,7 +65,7 @@ def _find_word(data: Bytes, start: int, stop: int, slots: Numbers, starts: Numbe
     """Number of the word data[start:stop], or -1."""
     state = FNV_OFFSET
     for at in range(start, stop):
-        state = _hash_on(state, np.int64(data[at]))
+        state = _hash_on(state, int(data[at] & 0xFF))
     slot = state % slots.size
     while slots[slot] >= 0:
         word = slots[slot]
@@ -60,7 +75,7 @@ def _find_word(data: Bytes, start: int, stop: int, slots: Numbers, starts: Numbe
             while index < length and spelled[begin + index] == data[start + index]:
                 index += 1
             if index == length:
-                return np.int64(word)
+                return int(word)
         slot = (slot + 1) % slots.size
     return -1
 
@@ -70,11 +85,11 @@ def _byte_at(data: Bytes, at: int, start: int, stop: int) -> int:
     """A byte of the word data[start:stop] with < before and > after it."""
     if at < start:
         return _OPENING
-    return np.int64(data[at]) if at < stop else _CLOSING
+    return int(data[at] & 0xFF) if at < stop else _CLOSING
 
 
 @subroutine
-def _add_grams(data: Bytes, start: int, stop: int, rows: Floats, gram_rows: Counts, total: Floats) -> int:
+def _add_grams(data: Bytes, start: int, stop: int, rows: Floats, gram_rows: Rows, total: Floats) -> int:
     """Add the rows of the n-grams of a word; returns how many."""
     count = 0
     for begin in range(start - 1, stop + 1):
@@ -85,7 +100,7 @@ def _add_grams(data: Bytes, start: int, stop: int, rows: Floats, gram_rows: Coun
             state = _hash_on(state, _byte_at(data, at, start, stop))
             at += 1
             while at < stop and data[at] & 0xC0 == 0x80:
-                state = _hash_on(state, np.int64(data[at]))
+                state = _hash_on(state, int(data[at] & 0xFF))
                 at += 1
             length += 1
             if length >= MIN_GRAM:
@@ -98,7 +113,7 @@ def _add_grams(data: Bytes, start: int, stop: int, rows: Floats, gram_rows: Coun
 
 
 @subroutine
-def _descend(total: Floats, branches: Floats, children: Numbers, nodes: Counts, scores: Floats) -> tuple[int, float]:
+def _descend(total: Floats, branches: Floats, children: Numbers, nodes: Counts, scores: Doubles) -> tuple[int, float]:
     """The most probable leaf of the tree and its probability; nodes and scores are room for the way."""
     num_labels = children.shape[0] + 1
     best, best_score = 0, -math.inf
@@ -130,11 +145,11 @@ def _predict(
     word_slots: Numbers,
     word_starts: Numbers,
     spelled: Bytes,
-    gram_rows: Counts,
+    gram_rows: Rows,
     branches: Floats,
     children: Numbers,
     labels: Counts,
-    probabilities: Floats,
+    probabilities: Doubles,
 ) -> None:
     total = np.empty(rows.shape[1], np.float32)
     nodes, scores = np.empty(2 * len(children) + 2, np.int64), np.empty(2 * len(children) + 2, np.float64)
