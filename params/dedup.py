@@ -14,7 +14,7 @@ class RepeatedPassageParams(Params):
     """Shorter paragraphs are left alone (spaced scripts)."""
     min_characters: int = Field(default=40, ge=1)
     """Shorter paragraphs are left alone (unspaced scripts)."""
-    window: int | None = Field(default=50, ge=8)
+    window: int | None = Field(default=50, ge=4)
     """Tokens (words, or characters in unspaced scripts) of the passages looked for at the start of every line and
     sentence, whatever the paragraphs (Lee et al. 2022, section 4.1, take 50); null compares whole paragraphs only."""
     min_documents: int = Field(default=10, ge=2)

@@ -2,14 +2,14 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from params.dedup import DedupParams
+from params.dedup import DedupParams, RepeatedPassageParams
 from params.errors import StoreError
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from tasks.duplicates.examples import Catalogue
     from tasks.duplicates.growth import Addition
     from tasks.duplicates.index import Index
-    from tasks.duplicates.separation import Duplicates
-    from tasks.duplicates.verdicts import Verdicts
+    from tasks.duplicates.repeats import Repeated
+    from tasks.duplicates.separation import Separated
+    from tasks.duplicates.verdicts import ShardVerdicts, Verdicts
 
 _SCRATCH = "scratch"
 """Digests, sizes, signatures and band keys: 40 + 4 * bands * rows + 8 * bands bytes a document (600 by default),
@@ -66,7 +67,7 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     from tasks.duplicates.growth import Addition
     from tasks.duplicates.names import Names
     from tasks.duplicates.ranking import order_of
-    from tasks.duplicates.separation import separate_shard
+    from tasks.duplicates.separation import Separated, separate_shard
     from tasks.duplicates.verdicts import find_survivors
 
     shards, scratch = cleaned.paths("kept/*.arrow"), out / _SCRATCH
@@ -78,14 +79,18 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     catalogue = Catalogue(shards, descriptions.starts)
     _write_survivor_names(scratch, verdicts, catalogue, index)
     names = Names(scratch)
-    unit = partial(separate_shard, names=names, min_similarity=params.min_similarity, out=out)
-    run.map(unit, list(_leaving(shards, descriptions, verdicts)), name="separate shard")
+    judged = list(verdicts.of_shards(shards, descriptions.starts))
+    repeated = _find_repeated(judged, params.repeated_passages, scratch, run)
+    unit = partial(separate_shard, names=names, repeated=repeated, params=params, out=out, scratch=scratch)
+    separated = sum(run.map(unit, judged, name="separate shard"), Separated())
+    if repeated is not None:
+        _write_passages(out / "passages.json", repeated, separated)
     report = describe_clusters(verdicts, catalogue, names)
     write_atomic(out / "clusters.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     if params.index is not None:
         _write_index(Addition(descriptions, verdicts, index), catalogue, params, out / INDEX_FOLDER)
     shutil.rmtree(scratch)
-    return _metrics(descriptions, verdicts)
+    return _metrics(descriptions, verdicts, separated.counts)
 
 
 def extend_index(params: DedupParams, cleaned: Manifest, unique: Manifest, *, run: Run) -> None:
@@ -156,37 +161,50 @@ def _write_survivor_names(scratch: Path, verdicts: "Verdicts", catalogue: "Catal
     write_names(scratch, names())
 
 
-def _leaving(shards: list[Path], descriptions: "Descriptions", verdicts: "Verdicts") -> Iterator["Duplicates"]:
-    """The duplicates of each shard."""
-    import numpy as np
+def _find_repeated(
+    judged: list["ShardVerdicts"], params: RepeatedPassageParams | None, scratch: Path, run: Run
+) -> "Repeated | None":
+    """The passages that many survivors share."""
+    from tasks.duplicates.repeats import find_repeated, list_passages
 
-    from tasks.duplicates.separation import Duplicates
-
-    leaves = ~verdicts.kept
-    for shard, (start, stop) in zip(shards, pairwise(descriptions.starts.tolist()), strict=True):
-        rows = np.flatnonzero(leaves[start:stop])
-        at = rows + start
-        yield Duplicates(shard, rows, verdicts.is_exact[at], verdicts.similarity[at], verdicts.survivors[at])
+    if params is None:
+        return None
+    unit = partial(list_passages, params=params, folder=scratch)
+    return find_repeated(run.map(unit, judged, name="list passages"), params.min_documents)
 
 
-def _metrics(descriptions: "Descriptions", verdicts: "Verdicts") -> Metrics:
-    kept = verdicts.kept
-    num_exact = int(verdicts.is_exact.sum())
-    in_index = int((verdicts.survivors >= len(kept)).sum())
+def _write_passages(path: Path, repeated: "Repeated", separated: "Separated") -> None:
+    """The most frequent of the repeated passages."""
+    shown = [
+        {"documents": int(repeated.counts[number]), "text": separated.examples[number]}
+        for number in repeated.most_frequent.tolist()
+    ]
+    report = {"passages": len(repeated.hashes), "most_frequent": shown}
+    write_atomic(path, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+
+
+def _metrics(descriptions: "Descriptions", verdicts: "Verdicts", separated: Counter[str]) -> Metrics:
+    from tasks.duplicates.cutting import REMAINDER, REPEATED
+
+    num_in, num_exact = len(verdicts.kept), int(verdicts.is_exact.sum())
+    num_near = int((~verdicts.kept).sum()) - num_exact
+    in_index = int((verdicts.survivors >= num_in).sum())
     counts = {
-        "docs_in": len(kept),
-        "docs_kept": int(kept.sum()),
-        "docs_rejected": int((~kept).sum()),
+        "docs_in": num_in,
+        "docs_kept": separated["docs_kept"],
+        "docs_rejected": num_in - separated["docs_kept"],
         "exact_duplicates": num_exact,
-        "near_duplicates": int((~kept).sum()) - num_exact,
+        "near_duplicates": num_near,
         "known_duplicates": in_index,
         "clusters": verdicts.num_clusters,
-        "bytes_kept": int(descriptions.sizes[kept, 0].sum()),
+        "bytes_kept": separated["bytes_kept"],
     }
+    repeats = {key: separated[key] for key in (REPEATED, REMAINDER, "docs_cut", "bytes_cut") if separated[key]}
     known = f", {in_index:,} of them known to the index" if in_index else ""
+    cut = f"; passages cut from {separated['docs_cut']:,}" if separated["docs_cut"] else ""
     return Metrics(
-        counts=counts,
-        headline=f"{counts['docs_in']:,} -> {counts['docs_kept']:,} documents, {counts['bytes_kept'] / 1e6:,.1f} MB "
-        f"({num_exact:,} exact, {counts['near_duplicates']:,} near duplicates{known})",
+        counts=counts | repeats,
+        headline=f"{num_in:,} -> {counts['docs_kept']:,} documents, {counts['bytes_kept'] / 1e6:,.1f} MB "
+        f"({num_exact:,} exact, {num_near:,} near duplicates{known}{cut})",
         speed=(int(descriptions.sizes[:, 0].sum()) / 1e6, "MB"),
     )

@@ -90,7 +90,7 @@ def permutations(number: int, seed: int) -> tuple[Codes, Codes]:
 
 
 @subroutine
-def _mix(value: np.uint64) -> np.uint64:
+def mix(value: np.uint64) -> np.uint64:
     """Every bit of the input changes half of the output's (finalizer of MurmurHash3)."""
     value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
@@ -104,13 +104,13 @@ def _keys(minima: Codes, first: int, last: int) -> Hashes:
     for text in range(minima.shape[0]):
         key = np.uint64(FNV_OFFSET)
         for row in range(first, last):
-            key = _mix(key ^ np.uint64(minima[text, row])) + np.uint64(_BASE)
+            key = mix(key ^ np.uint64(minima[text, row])) + np.uint64(_BASE)
         keys[text] = key
     return keys
 
 
 @kernel(types.bool_(BYTES, types.int64, types.int64, CLASSES))
-def _is_unspaced(data: Bytes, start: int, stop: int, classes: Classes) -> bool:
+def is_unspaced(data: Bytes, start: int, stop: int, classes: Classes) -> bool:
     """Whether data[start:stop] is written without spaces between words."""
     letters = unspaced = 0
     at = start
@@ -162,14 +162,14 @@ def _sign_text(
         is_word = at < stop and classes[code] & WORD != 0
         at += width
         if in_token and (single or not is_word):
-            token = _mix(token)
+            token = mix(token)
             slot = tokens % size
             rolling = rolling * np.uint64(_BASE) + token - ring[slot] * oldest
             ring[slot] = token
             tokens += 1
             token, in_token = np.uint64(FNV_OFFSET), False
             if tokens >= size:
-                block[length] = np.uint32(_mix(rolling) >> np.uint64(32))
+                block[length] = np.uint32(mix(rolling) >> np.uint64(32))
                 length, shingles = length + 1, shingles + 1
                 if length == _BLOCK:
                     _lower_minima(block, length, factors, addends, minima)
@@ -177,7 +177,7 @@ def _sign_text(
         if is_word:
             token, in_token = hash_on(token, lower(code, lower_case)), True
     if 0 < tokens < size:
-        block[0] = np.uint32(_mix(rolling) >> np.uint64(32))
+        block[0] = np.uint32(mix(rolling) >> np.uint64(32))
         length, shingles = 1, 1
     _lower_minima(block, length, factors, addends, minima)
     return shingles
@@ -210,7 +210,7 @@ def _sign(
     """Fill minima and num_shingles; `sizes` are tokens per shingle in spaced and in unspaced scripts."""
     for text in range(offsets.size - 1):
         start, stop = offsets[text], offsets[text + 1]
-        single = _is_unspaced(data, start, stop, classes)
+        single = is_unspaced(data, start, stop, classes)
         size = sizes[1] if single else sizes[0]
         found = _sign_text(data, start, stop, classes, lower_case, size, single, factors, addends, minima[text])
         num_shingles[text] = found

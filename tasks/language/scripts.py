@@ -11,8 +11,8 @@ from tasks.text.buffers import Bytes, Offsets, Texts
 from tasks.text.characters import LETTER, character_classes
 from tasks.text.kernels import BYTES, OFFSETS, Counts, code_point, kernel
 
-_OTHER, _HAN, _KANA, _HANGUL, _SIMPLIFIED, _TRADITIONAL = 1, 2, 4, 8, 16, 32
-_NUM_BITS = 6
+_OTHER, _HAN, _KANA, _HANGUL, _SIMPLIFIED, _TRADITIONAL, _SMALL = 1, 2, 4, 8, 16, 32, 64
+_NUM_BITS = 7
 _HAN_RANGES = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 _KANA_RANGES = ((0x3041, 0x309F), (0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F))
 _HANGUL_RANGES = ((0x1100, 0x11FF), (0x3131, 0x318E), (0xA960, 0xA97C), (0xAC00, 0xD7FB))
@@ -32,6 +32,8 @@ class Scripts:
     """Han characters that only simplified Chinese writes."""
     traditional: Counts
     """Han characters that only traditional Chinese writes."""
+    small: Counts
+    """Letters from a to z."""
     ends: Counts
     """Byte in the data of all texts after the sample."""
 
@@ -41,7 +43,8 @@ def count_scripts(texts: Texts, sample_characters: int) -> Scripts:
     counts = np.zeros((len(texts.offsets) - 1, _NUM_BITS), np.int64)
     ends = np.zeros(len(counts), np.int64)
     _count(texts.data, texts.offsets, _script_bits(), sample_characters, counts, ends)
-    return Scripts(*counts.T, ends)
+    other, han, kana, hangul, simplified, traditional, small = counts.T
+    return Scripts(other, han, kana, hangul, simplified, traditional, small, ends)
 
 
 @cache
@@ -57,6 +60,7 @@ def _script_bits() -> npt.NDArray[np.uint8]:
         is_simplified, is_traditional = _has(simplified, code), _has(traditional, code)
         if is_simplified != is_traditional:
             table[code] |= _SIMPLIFIED if is_simplified else _TRADITIONAL
+    table[ord("a") : ord("z") + 1] |= _SMALL
     table.flags.writeable = False
     return table
 

@@ -41,7 +41,7 @@ _BEFORE_VERSION = re.compile(
     rb"(?:(?i:(?<![a-z])(?:build|version|vers?|v|release|rel|revision|rev|chapter|chap|ch|section|sect|sec|clause|paragraph"
     rb"|para|figure|fig|table|appendix|annex|item|step|rule|firmware|driver|update|patch|oid|article|equation|eq|theorem"
     rb"|lemma|part|number|no)s?)"
-    + "|§|版本号?|版|第|章|节|節|条|條|图|圖|(?<!列)表".encode()
+    + "|§|版本(?:号)?|版|第|章|节|節|条|條|图|圖|(?<!列)表".encode()
     + rb"|[_^~]|(?<!\d)-|[=<>!~]=|[A-Za-z0-9]/)"
     + "(?:[\\s:.=#(\"']|：|\u00a0){0,4}\\Z".encode()
 )

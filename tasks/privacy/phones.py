@@ -24,20 +24,28 @@ _CHINESE_MOBILE = re.compile(_MOBILE + rb"(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}" + _E
 _OPENING = re.compile(rb"(?:\(|\xef\xbc\x88)\Z")
 _CLOSED = rb"(?P<closing>\)|\xef\xbc\x89)"
 _LANDLINE = re.compile(
-    rb"(?P<area>010|02[0-57-9]|0[3-9]\d{2})(?:[ -]| ?" + _CLOSED + rb"[ -]?)[2-9]\d{6,7}(?:-\d{1,5})?" + _END
+    rb"(?P<area>010|02[0-57-9]|0[3-9]\d{2})(?:[ -]| ?"
+    + _CLOSED
+    + rb"[ -]?)(?P<local>[2-9]\d{2,3}[ -]?\d{4})(?:-\d{1,5})?"
+    + _END
 )
 _BRACKETED = re.compile(rb"\([2-9]\d{2}\) ?[2-9]\d{2}[ .-]\d{4}" + _END)
 _ANNOUNCED = re.compile(rb"\(?\d+\)?(?:[ .-]{1,2}\(?\d+\)?){0,5}" + _END)
+_AFTER_CALL = re.compile(rb"[2-9]\d{2}(?P<gap>[ .-])[2-9]\d{2}(?P=gap)\d{4}" + _END)
 _DATE = re.compile(rb"(?:19|20)\d{2}([ ./-]?)[01]?\d\1[0-3]?\d(?!\d)")
 _HAN = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
 _NEAR = 48
 _BEFORE_PHONE = re.compile(
     rb"(?i)(?:(?<![a-z])(?:tel|telephone|phone|fax|mobile|whatsapp|tel_?no|phone_?number|mobile_?number)|"
     + "电话|電話|手机|手機|传真|傳真|热线|熱線|座机|联系方式|聯繫方式|致电|☎|📞".encode()
-    + r")(?:\s?(?:no|number|is)|号码|號碼|号|號|为|是)?(?:[\s:.=\"'#()>]|：|（|）){0,6}\Z".encode(),
+    + r")(?:\s?(?:no|number|is))?(?:号码|號碼|号|號)?(?:为|為|是)?(?:[\s:.=\"'#()>]|：|（|）){0,6}\Z".encode(),
+)
+_BEFORE_CALL = re.compile(
+    rb"(?i)(?<![a-z])(?:call|dial|text|cell|contact|reach|my number|our number)(?![a-z])[a-z ]{0,16}[\s:]\Z"
 )
 _BEFORE_ORDER = re.compile(
-    "(?:[单單编編货貨型批序][号號]|流水|编码|QQ群?|[¥￥$€£#])(?:为|是)?(?:[\\s:.]|：){0,3}\\Z".encode()
+    "(?:单号|單號|编号|編號|货号|貨號|型号|型號|批号|批號|序号|序號|账号|帳號|流水号|流水號|流水|编码|編碼|QQ|QQ号|QQ群|第|¥|￥|\\$|€|£|#)"
+    "(?:为|為|是)?(?:[\\s:.]|：){0,3}\\Z".encode()
 )
 _AFTER_AMOUNT = re.compile(
     rb" ?(?:bytes?\b|[KMG]?B\b)|" + " ?(?:字节|位元组|元|人|次|吨|万|亿|美元|条|個|个|年)".encode()
@@ -99,16 +107,17 @@ def find_chinese_phone(before: bytes, after: bytes) -> Found | None:
         if is_power or (prefix is None and _MIDDLE.search(before)):
             return None
         return Found("phone", -len(prefix[0]) if prefix else 0, match.end())
-    if not _fits_area(match["area"], match[0]) or _MIDDLE.search(before):
+    if not _fits_area(match["area"], match["local"]) or _MIDDLE.search(before):
         return None
     opening = _OPENING.search(before) if match["closing"] else None
     return Found("phone", -len(opening[0]) if opening else 0, match.end())
 
 
 def find_announced(before: bytes, after: bytes) -> Found | None:
-    """7 to 15 digits right after a word such as tel, phone, fax, 电话 or 手机."""
+    """7 to 15 digits right after a word such as tel, fax or 电话, or 3-3-4 digits after words such as call me at."""
     if not _BEFORE_PHONE.search(before[-32:]):
-        return None
+        match = _AFTER_CALL.match(after)
+        return Found("phone", 0, match.end()) if match and _BEFORE_CALL.search(before[-32:]) else None
     match = _ANNOUNCED.match(after)
     if match is None or _DATE.match(after) or match[0].count(b".") == 1:
         return None
@@ -116,7 +125,7 @@ def find_announced(before: bytes, after: bytes) -> Found | None:
     return Found("phone", 0, match.end()) if 7 <= digits <= 15 else None
 
 
-def _fits_area(area: bytes, number: bytes) -> bool:
+def _fits_area(area: bytes, local: bytes) -> bool:
     """Whether as many digits follow the area code as are in use: 8 in the big cities, 7 or 8 elsewhere."""
-    local = _GROUP.findall(number)[1]
-    return len(area) == 4 or len(local) == 8
+    digits = sum(map(len, _GROUP.findall(local)))
+    return digits == 8 or (len(area) == 4 and digits == 7)

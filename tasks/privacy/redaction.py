@@ -100,7 +100,7 @@ def _folded_spans(texts: Texts, text: int) -> list[Span]:
 
 def _spans_of(texts: Texts) -> list[Span]:
     found = find_candidates(texts)
-    data = memoryview(texts.data)
+    data = texts.data.data
     starts, stops = texts.offsets[found.texts].tolist(), texts.offsets[found.texts + 1].tolist()
     spans: list[Span] = []
     for text, at, sign, start, stop in zip(

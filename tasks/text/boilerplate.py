@@ -35,7 +35,7 @@ def drop_lines(column: pa.LargeStringArray, params: BoilerplateParams) -> Pruned
     """Every text without its lines of boilerplate."""
     texts = texts_of(column)
     tree, pattern = _compiled(params)
-    lines = np.empty((int(texts.offsets[-1] - texts.offsets[0]) + 1, 3), np.int64)
+    lines = np.empty((int(texts.offsets[-1] - texts.offsets[0]), 3), np.int64)
     count = _find_lines(texts.data, texts.offsets, tree.classes, tree.children, tree.ends, params.max_characters, lines)
     lines_dropped, bytes_dropped = np.zeros((2, len(column)), np.int64)
     replacements = []

@@ -90,7 +90,7 @@ def _is_suspect(data: Bytes, at: int, stop: int) -> bool:
     """Whether a C1 control, or a letter for a leading byte and characters for all its continuations, stand here."""
     code = data[at + 1]
     if data[at] == 0xC2:
-        return code <= 0x9F and code != 0x85
+        return bool(code <= 0x9F and code != 0x85)
     if not 0x82 <= code <= 0xB4:
         return False
     width = _continuation(data, at + 2, stop)

@@ -20,7 +20,7 @@ class Replacement(NamedTuple):
 
 def splice(texts: Texts, replacements: Iterable[Replacement]) -> pa.LargeStringArray:
     """Texts with replacements made; they come in order and do not overlap."""
-    data = memoryview(texts.data)
+    data = texts.data.data
     first, last = int(texts.offsets[0]), int(texts.offsets[-1])
     pieces: list[bytes | memoryview] = []
     growth = np.zeros(len(texts.offsets), np.int64)

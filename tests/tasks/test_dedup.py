@@ -249,18 +249,27 @@ def test_one_worker_and_four_make_the_same_bytes(tmp_path):
     assert contents(tmp_path / "1" / "out") == contents(tmp_path / "4" / "out")
 
 
+class Interrupted(Run):
+    """A run whose process dies when all shards but the last are separated."""
+
+    def map(self, unit, items, *, name):
+        if name != "separate shard":
+            return super().map(unit, items, name=name)
+        super().map(unit, items[:-1], name=name)
+        raise KeyboardInterrupt
+
+
 def test_an_interrupted_draft_goes_on_to_the_same_bytes(cleaned, run, tmp_path):
     documents = cleaned(CORPUS[:10], CORPUS[10:20], CORPUS[20:])
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = make(documents, whole, run)
-    make(documents, broken, run)
-    (broken / "clusters.json").unlink()
-    (broken / "rejected" / shard_name(2)).unlink()
+    options = {"repeated_passages": {"min_documents": 2}}
+    expected = make(documents, whole, run, **options)
+    with pytest.raises(KeyboardInterrupt):
+        make(documents, broken, Interrupted(run.store, run.settings, run.record), **options)
     (broken / "kept" / f"{shard_name(2)}.tmp").write_bytes(b"half a shard")
-    (broken / "scratch" / "000000").mkdir(parents=True)
-    (broken / "scratch" / "000000" / "digests.npy.tmp").write_bytes(b"half an array")
+    (broken / "scratch" / "000002" / "digests.npy").rename(broken / "scratch" / "000002" / "digests.npy.tmp")
     untouched = (broken / "kept" / shard_name(1)).stat().st_mtime_ns
-    assert make(documents, broken, run) == expected
+    assert make(documents, broken, run, **options) == expected
     assert contents(broken) == contents(whole)
     assert (broken / "kept" / shard_name(1)).stat().st_mtime_ns == untouched
 
@@ -343,3 +352,45 @@ def test_fourteen_bands_of_eight_rows_find_closer_pairs_only(cleaned, run, tmp_p
     (row,) = rows(tmp_path / "out" / "rejected")
     assert row["threshold"] == 0.0
     assert row["value"] == pytest.approx(111 / 121, abs=0.08)
+
+
+LICENCE = (
+    "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated "
+    "documentation files, to deal in the software without restriction, including without limitation the rights to use."
+)
+
+
+def spelled(word: str) -> str:
+    """Without digits, which do not count in passages."""
+    return word.translate({ord("0") + digit: chr(ord("a") + digit) for digit in range(10)})
+
+
+def test_passages_that_many_documents_share_are_cut_whatever_the_order_of_files(run, tmp_path):
+    stories = [" ".join(spelled(word) for word in prose(seed, 60)) for seed in range(6)]
+    texts = [f"{LICENCE}\n\n{story}" for story in stories]
+    documents = [document(number, text) for number, text in enumerate([*texts, LICENCE])]
+    outcomes = []
+    for seed in range(3):
+        folder = tmp_path / f"{seed}"
+        write_rows(folder / "in", random.Random(seed).sample(documents, len(documents)))
+        metrics = make(
+            _manifest(folder / "in"), folder / "out", run, repeated_passages={"min_documents": 3, "min_words": 10}
+        )
+        kept = {row["position"]: row["text"] for row in rows(folder / "out" / "kept")}
+        assert kept == {0: texts[0]} | dict(list(enumerate(stories))[1:])
+        (row,) = rows(folder / "out" / "rejected")
+        assert (row["rule"], row["value"], row["threshold"]) == ("repeated_passage.remainder", 0.0, 20.0)
+        assert row["text"] == LICENCE
+        outcomes.append((metrics, (folder / "out" / "passages.json").read_text()))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    counts = outcomes[0][0].counts
+    assert (counts["docs_cut"], counts["repeated_passage.remainder"], counts["docs_rejected"]) == (5, 1, 1)
+    assert counts["bytes_cut"] == 5 * len(f"{LICENCE}\n\n")
+    assert counts["bytes_kept"] == sum(len(str(text).encode()) for text in kept.values())
+    report = json.loads(outcomes[0][1])
+    assert report == {"passages": 1, "most_frequent": [{"documents": 7, "text": LICENCE.rstrip(".")}]}
+
+
+def test_without_repeated_passages_the_report_is_empty(cleaned, run, tmp_path):
+    make(cleaned(["one", "two"]), tmp_path / "out", run, repeated_passages={})
+    assert json.loads((tmp_path / "out" / "passages.json").read_text()) == {"passages": 0, "most_frequent": []}

@@ -161,6 +161,23 @@ def test_a_run_killed_between_the_seal_and_the_pointer_is_finished_by_the_next(d
     assert places(days.add(days.cleaned({"tue": [variant(30)]}))) == []
 
 
+def test_a_segment_half_written_by_a_killed_run_is_written_anew(tmp_path):
+    digests = []
+    for name in ("whole", "broken"):
+        days = Days(tmp_path / name)
+        days.add(days.cleaned({"mon": [variant(), "other"]}))
+        tuesday = days.cleaned({"tue": [variant(30), "more", "yet more"]})
+        if name == "broken":
+            recipe = dedup.recipe(PARAMS, (tuesday,), days.run)
+            half = days.run.store.draft(recipe, {}) / INDEX_FOLDER
+            half.mkdir()
+            for file in ("digests.npy", "names.txt.tmp", "minima.npy"):
+                (half / file).write_bytes(b"half an array")
+        digests.append(days.add(tuesday).digest)
+        assert places(days.add(days.cleaned({"wed": [variant(), "more"]}))) == []
+    assert digests[0] == digests[1]
+
+
 def test_of_two_runs_at_a_time_the_later_is_told_to_start_again(days):
     monday, tuesday = days.cleaned({"mon": [variant()]}), days.cleaned({"tue": [variant(30)]})
     late = days.made(tuesday)

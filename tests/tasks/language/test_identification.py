@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from params.language import LanguageParams
 from tasks.language.identification import Languages, find_unwanted, identify
+from tasks.language.model import load_model
 
 # Article 1 of the Universal Declaration of Human Rights
 ARTICLE = {
@@ -135,9 +136,7 @@ def test_the_model_comes_with_a_package_and_needs_no_network(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a socket was opened")
 
-    from tasks.language.identification import _model
-
-    _model.cache_clear()
+    load_model.cache_clear()
     monkeypatch.setattr(socket, "socket", refuse)
     assert identified(ARTICLE["de"]).codes == ["de"]
 
