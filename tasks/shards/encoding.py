@@ -41,7 +41,7 @@ class Encoded:
 
 def encode_shard(shard: Path, into: Encoded, *, encoder: Encoder, begin: int) -> None:
     """Write a shard's tokens, each document led by the begin token, and its table of documents."""
-    dtype = token_dtype(encoder.reference.get_vocab_size())
+    dtype = token_dtype(encoder.vocab_size)
     into.tokens.parent.mkdir(parents=True, exist_ok=True)
     temporary = into.tokens.with_name(into.tokens.name + ".tmp")
     with temporary.open("wb") as file, shard_writer(into.documents, ENCODED) as table:

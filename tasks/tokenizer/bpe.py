@@ -15,7 +15,7 @@ from tasks.tokenizer.lattice import NONE
 from tasks.tokenizer.merging import FULL, HASH_BASE, Index, Merges, Sequences, merge_pairs
 from tasks.tokenizer.special import DEFAULT_TOKENS, SpecialTokens
 from tasks.tokenizer.vocabulary import byte_alphabet
-from tasks.tokenizer.words import byte_words
+from tasks.tokenizer.words import encoding_words
 
 _LEAST_SLOTS = 1 << 16
 
@@ -44,7 +44,7 @@ def train_bpe(
         pairs.append((spelled[left], spelled[right]))
     vocabulary = {token: index for index, token in enumerate((*special.all, *spelled))}
     tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
-    tokenizer.pre_tokenizer = byte_words(digits)
+    tokenizer.pre_tokenizer = encoding_words(digits)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 

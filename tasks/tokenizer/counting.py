@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from params.train_tokenizer import NUM_BYTES, Digits
-from tasks.tokenizer.words import cut_text, split_words
+from tasks.tokenizer.words import WORD_BOUND, cut_text, split_words
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ class Words:
         splitter = split_words(digits)
         found: Counter[str] = Counter()
         for text in chain.from_iterable(batches):
-            for piece in cut_text(text):
+            for piece in cut_text(text, WORD_BOUND):
                 found.update(word for word, _ in splitter.pre_tokenize_str(piece))
             if len(found) > 2 * max_words:
                 found = Counter(dict(_most_frequent(found)[:max_words]))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 import fastokens
@@ -11,13 +11,12 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from tasks.tokenizer.files import TOKENIZER, load_tokenizer, vocab_size
-from tasks.tokenizer.words import cut_text, has_our_words
+from tasks.tokenizer.words import ENCODING_BOUND, cut_text, has_our_words
 
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
-_CHECKED_TEXTS = 16
-_CHECKED_CHARACTERS = 20_000
+_CHECKED_CHARACTERS = 8_000
 _PROBES = tuple(
     f"ab{chr(code)}cd {chr(code)}{chr(code)} 明{chr(code)}。{chr(code)}\n"
     for code in (*range(0x3100), *range(0xFE00, 0x10000))
@@ -34,13 +33,14 @@ class Encoder:
         self._cuts = has_our_words(self.reference)
         self._fast = _fast_tokenizer(folder)
         if self._fast is not None and not self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
-            self._give_up()
+            log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
+            self._fast = None
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
         """Ids of all texts, one after the other, and the bounds of each: text i is ids[offsets[i]:offsets[i + 1]].
 
-        The first texts of every call are encoded by the reference too; where the two differ, the reference is used
-        from then on, and the log says so.
+        A sample of every call is encoded by the reference too; where the two differ, the reference encodes all of the
+        call, and the log says so. What a call gives depends on its texts alone, not on the calls before it.
         """
         if self._fast is None or not texts:
             return self._encode_by_reference(texts)
@@ -49,22 +49,15 @@ class Encoder:
         except ValueError as error:  # its regular expressions have limits that one text can meet
             log.warning("fastokens cannot encode some text (%s); tokenizers does, slower", error)
             return self._encode_by_reference(texts)
-        if self._agree(texts[:_CHECKED_TEXTS], ids, offsets):
+        if self._agree(_sample(texts), ids, offsets):
             return ids, offsets
-        self._give_up()
+        log.warning("fastokens does not agree with tokenizers on some text; tokenizers encodes it, slower")
         return self._encode_by_reference(texts)
 
     def _agree(self, texts: Sequence[str], ids: Ids, offsets: Offsets) -> bool:
-        """Whether the reference gives the same ids for the short ones of some texts."""
-        short = [index for index, text in enumerate(texts) if len(text) <= _CHECKED_CHARACTERS]
-        expected, bounds = self._encode_by_reference([texts[index] for index in short])
-        found = [ids[offsets[index] : offsets[index + 1]] for index in short]
-        right = [expected[start:end] for start, end in pairwise(bounds)]
-        return all(map(np.array_equal, found, right))
-
-    def _give_up(self) -> None:
-        log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
-        self._fast = None
+        """Whether the reference gives the same ids for the first texts."""
+        expected, bounds = self._encode_by_reference(texts)
+        return np.array_equal(expected, ids[: bounds[-1]]) and np.array_equal(bounds, offsets[: len(bounds)])
 
     @staticmethod
     def _encode_fast(fast: "fastokens.Tokenizer", texts: Sequence[str]) -> tuple[Ids, Offsets]:
@@ -78,9 +71,15 @@ class Encoder:
 
     def _encode_text(self, text: str) -> Ids:
         """Long texts in pieces where the words are ours, for the reference takes a hundred bytes for each of a text."""
-        pieces = list(cut_text(text)) if self._cuts else [text]
+        pieces = list(cut_text(text, ENCODING_BOUND)) if self._cuts else [text]
         made = self.reference.encode_batch_fast(pieces, add_special_tokens=False)
         return np.array([token for encoding in made for token in encoding.ids], np.uint32)
+
+
+def _sample(texts: Sequence[str]) -> Sequence[str]:
+    """The first texts, few enough that encoding them twice costs little; none where the first is long."""
+    sizes = accumulate(map(len, texts))
+    return texts[: sum(1 for _ in takewhile(lambda size: size <= _CHECKED_CHARACTERS, sizes))]
 
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":

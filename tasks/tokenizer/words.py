@@ -1,4 +1,10 @@
-"""Where words end: no token crosses these bounds, in training and in encoding."""
+"""Where words end: no token crosses these bounds.
+
+Byte-level BPE learns within narrow words and encodes within wider ones, each of which is a row of narrow ones: Han runs
+are kept apart in training, so no merge joins them to their neighbours, and in encoding they need not be looked for. The
+wider words are those of Qwen, which fast engines know by heart: fastokens cuts them four to eight times faster than
+by any pattern of ours.
+"""
 
 import json
 import re
@@ -18,7 +24,11 @@ _LETTER = rf"[^\P{{L}}{_HAN}{_KANA}]"
 _LETTERS_AND_MARKS = rf"[^\p{{N}}\p{{P}}\p{{S}}\p{{Z}}\p{{C}}{_HAN}{_KANA}]*"
 """Classes without alternatives, on which an engine does not run out of stack in a word of a million letters."""
 PIECE_CHARACTERS = 1 << 14
-_BOUND = re.compile(rf"(?<=\n)(?=\S)|(?<=\S)(?= \S)|(?<=[。，；！？])(?=[{_HAN}])")
+_ENCODING_BOUND = r"(?<=\n)(?=\S)|(?<=\S)(?= \S)"
+WORD_BOUND = re.compile(rf"{_ENCODING_BOUND}|(?<=[。，；！？])(?=[{_HAN}])")
+"""Some places where a word of training ends, whatever the digits."""
+ENCODING_BOUND = re.compile(_ENCODING_BOUND)
+"""Some places where a word of encoding ends."""
 
 
 def word_pattern(digits: Digits) -> str:
@@ -42,31 +52,55 @@ def word_pattern(digits: Digits) -> str:
     )
 
 
-def cut_text(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
-    """A text in pieces of about `size` characters, cut only where a word ends under any of the patterns above.
+def encoding_pattern(digits: Digits) -> str:
+    r"""Words as encoding cuts them: the pattern of Qwen, in which marks (\p{M}) stay with their letters."""
+    return "|".join(
+        [
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+            r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+",
+            _DIGITS[digits],
+            r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*",
+            r"\s*[\r\n]+",
+            r"\s+(?!\S)",
+            r"\s+",
+        ]
+    )
+
+
+def cut_text(text: str, bound: re.Pattern[str], size: int = PIECE_CHARACTERS) -> Iterator[str]:
+    """A text in pieces of about `size` characters, cut only at a bound.
 
     `tokenizers` takes a hundred bytes and more for each byte of a text that it has in hand.
     """
     start = 0
-    while start + size < len(text) and (bound := _BOUND.search(text, start + size)):
-        yield text[start : bound.start()]
-        start = bound.start()
+    while start + size < len(text) and (found := bound.search(text, start + size)):
+        yield text[start : found.start()]
+        start = found.start()
     yield text[start:]
 
 
 def split_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
-    """Text to words."""
+    """Text to the words that vocabularies are learned in."""
     return pre_tokenizers.Split(Regex(word_pattern(digits)), behavior="isolated")
 
 
 def has_our_words(tokenizer: Tokenizer) -> bool:
     """Whether a tokenizer cuts its text into words by one of the patterns above, and does nothing to it before."""
     stored = json.loads(tokenizer.to_str())
-    ours = [json.loads(byte_words(digits).__getstate__()) for digits in _DIGITS]
+    ours = [json.loads(make(digits).__getstate__()) for digits in _DIGITS for make in (byte_words, encoding_words)]
     return stored["normalizer"] is None and stored["pre_tokenizer"] in ours
 
 
 def byte_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
-    """Text to words, each byte of which is one character of the byte-level alphabet (GPT-2)."""
-    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    return pre_tokenizers.Sequence([split_words(digits), to_bytes])
+    """Text to words of training, each byte of which is one character of the byte-level alphabet (GPT-2)."""
+    return pre_tokenizers.Sequence([split_words(digits), _to_bytes()])
+
+
+def encoding_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
+    """Text to words of encoding, in the same alphabet."""
+    split = pre_tokenizers.Split(Regex(encoding_pattern(digits)), behavior="isolated")
+    return pre_tokenizers.Sequence([split, _to_bytes()])
+
+
+def _to_bytes() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -20,7 +20,8 @@ from tasks.context import Run
 from tasks.documents.shards import read_batches, shard_writer
 from tasks.shard import shard
 from tasks.shards.blocks import Blocks
-from tasks.tokenizer.files import load_tokenizer, special_ids
+from tasks.tokenizer.files import load_tokenizer, save_tokenizer, special_ids
+from tasks.tokenizer.special import DEFAULT_TOKENS
 
 MIXED = {"packing": "best_fit", "mixture": {"docs": 1, "poems": 0.02}, "shuffle_seed": 7}
 KINDS = {
@@ -139,7 +140,7 @@ def test_ids_take_two_bytes_up_to_65536_entries_and_four_beyond(
 ):
     wide = load_tokenizer(tokenizer.folder)
     wide.add_tokens([f"\u0001{number}\u0001" for number in range(vocab_size - wide.get_vocab_size())])
-    large = seal("train_tokenizer", lambda out: wide.save(str(out / "tokenizer.json")))
+    large = seal("train_tokenizer", lambda out: save_tokenizer(wide, DEFAULT_TOKENS, out, chat_template=None))
     shard.work(ShardParams(context=32), large, splits, out=tmp_path, run=run)
     schema = pa.ipc.open_file(pa.memory_map(str(tmp_path / "train" / "000000.arrow"))).schema
     assert schema.field("input_ids").type == pa.list_(getattr(pa, width)(), 33)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.tokenizer.words import cut_text, split_words
+from tasks.tokenizer.words import ENCODING_BOUND, WORD_BOUND, cut_text, encoding_words, split_words
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,17 @@ def words_of(text, digits="triple"):
 
 @given(st.text(st.sampled_from("a1 \n\r\t。，！.'s光か\u3000\u0301\u180e") | st.characters()), st.integers(1, 9))
 def test_cutting_a_text_never_cuts_a_word(text, size):
-    pieces = list(cut_text(text, size))
+    pieces = list(cut_text(text, WORD_BOUND, size))
     assert "".join(pieces) == text
     assert [word for piece in pieces for word in words_of(piece)] == words_of(text)
+    cut = encoding_words("triple").pre_tokenize_str
+    whole = [word for word, _ in cut(text)]
+    assert [word for piece in cut_text(text, ENCODING_BOUND, size) for word, _ in cut(piece)] == whole
 
 
 @pytest.mark.parametrize("line", ["The mill grinds.\n", "The mill grinds the grain ", "床前明月光，疑是地上霜。"])
 def test_a_long_text_is_cut_to_short_pieces(line):
-    assert max(map(len, cut_text(line * 5000))) < 17_000
+    assert max(map(len, cut_text(line * 5000, WORD_BOUND))) < 17_000
 
 
 @pytest.mark.parametrize("character", ["a", "光", "か", " ", "\n", ".", "e\u0301", "1"])
