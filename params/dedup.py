@@ -35,7 +35,8 @@ class DedupParams(Params):
     near: bool = True
     """Look for near duplicates with MinHash besides exact ones."""
     signature: str = Field(default="20x5", pattern=r"^[1-9]\d{0,2}x[1-9]\d?$")
-    """Bands x rows of the MinHash signature: 20x5 finds pairs from about .6, 14x8 (FineWeb) from about .75."""
+    """Bands x rows of the MinHash signature: half of the pairs of similarity .51 share one of 20x5, of .68 one of 14x8
+    (FineWeb)."""
     min_similarity: float | None = Field(default=0.65, gt=0, le=1)
     """Smallest share of equal signature values for a pair to count (an estimate of Jaccard similarity); null counts
     every pair that shares a band."""
@@ -46,14 +47,15 @@ class DedupParams(Params):
     seed: int = Field(default=1, ge=0)
     """Seed of the hash permutations."""
     survivor: Literal["earliest", "source_priority", "longest"] = "earliest"
-    """Which document comes first: by arrival_field, then source, path and position; by the order of the sources, then
-    so; or the longest, then so."""
+    """Which of two documents comes first and stays: by arrival_field, then source, path and position; by the order of
+    the sources, then so; or the longest, then so. What an index holds always comes first."""
     arrival_field: str | None = None
     """Metadata field with the date (ISO 8601) of a document's arrival; documents without one come last."""
     index: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    """Name of an index of everything seen before: new documents are checked against it and added to it."""
+    """Name of an index of everything seen before: documents are checked against it, and only what is new is kept and
+    added to it."""
     repeated_passages: RepeatedPassageParams | None = None
-    """Cut what many documents share; null leaves it."""
+    """Cut what many documents of the run share; null leaves it."""
 
     @property
     def bands(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from params.dedup import DedupParams
-from tasks.duplicates.arrays import create_array, joined, save_array
+from tasks.duplicates.arrays import create_array, save_array
 from tasks.duplicates.clusters import Indices
 from tasks.duplicates.descriptions import Descriptions
 from tasks.duplicates.index import (
@@ -66,7 +66,7 @@ def write_segment(
 ) -> list[Segment]:
     """Write the new segment; the segments of the index that stay beside it.
 
-    `names` are those of surviving documents, by the index's number. Memory: some 40 bytes a document of the segment.
+    `names` are those of surviving documents, by the index's number. Memory: some 80 bytes a document of the segment.
     """
     folder.mkdir(parents=True, exist_ok=True)
     merged = addition.merged()
@@ -79,8 +79,7 @@ def write_segment(
 def _write_texts(addition: Addition, merged: list[Segment], folder: Path) -> None:
     new = addition.verdicts.new_texts
     digests = np.concatenate([*(segment.digests for segment in merged), addition.descriptions.digests[new].T], axis=1)
-    numbers = joined((segment.digest_numbers for segment in merged), addition.numbers[new][:0])
-    numbers = np.concatenate([numbers, addition.numbers[new]])
+    numbers = np.concatenate([*(segment.digest_numbers for segment in merged), addition.numbers[new]])
     order = np.lexsort((digests[1], digests[0]))
     save_array(folder / DIGESTS, digests[:, order])
     save_array(folder / DIGEST_NUMBERS, numbers[order])

@@ -1,4 +1,8 @@
-"""What becomes of each document: it survives, or another one does in its place."""
+"""What becomes of each document: it survives, or another one does in its place.
+
+Memory: about 110 bytes a document at most (digests, the order, keys of one band, parents, similarity). Signatures are
+gathered, for those documents alone that share a bucket with another, in a scratch file read through a memory map.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
