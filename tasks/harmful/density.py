@@ -89,6 +89,7 @@ def _ends_word(data: Bytes, at: int, stop: int) -> bool:
 def _count(data: Bytes, offsets: Offsets, classes: Bytes, children: Nodes, ends: Nodes, counts: Counts) -> None:
     """Count characters, characters in listed words, and different listed words of each text."""
     seen_in = np.zeros(ends.size + 1, np.int64)
+    firsts = children[0][classes]
     for text in range(offsets.size - 1):
         start, stop = offsets[text], offsets[text + 1]
         covered = start
@@ -99,7 +100,7 @@ def _count(data: Bytes, offsets: Offsets, classes: Bytes, children: Nodes, ends:
             if at < covered:
                 counts[text, _LISTED] += is_character
                 continue
-            node = children[0, classes[byte]]
+            node = firsts[byte]
             if node == 0 or not is_character or not _begins_word(data, start, at):
                 continue
             word, after = 0, at + 1

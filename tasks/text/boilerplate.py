@@ -14,9 +14,11 @@ from numba import types
 
 from params.boilerplate import BoilerplateParams
 from tasks.text.buffers import Bytes, Offsets, texts_of
-from tasks.text.kernels import BYTES, OFFSETS, Counts, kernel
+from tasks.text.kernels import BYTES, OFFSETS, Counts, kernel, subroutine
 from tasks.text.phrases import Tree, build_automaton
 from tasks.text.splicing import Replacement, splice
+
+Nodes = npt.NDArray[np.int32]
 
 _LF = 0x0A
 
@@ -56,6 +58,18 @@ def _compiled(params: BoilerplateParams) -> tuple[Tree, re.Pattern[str]]:
     return build_automaton(cues), re.compile(patterns or r"(?!)", re.IGNORECASE)
 
 
+@subroutine
+def _holds_cue(data: Bytes, at: int, end: int, classes: Bytes, children: Nodes, ends: Nodes) -> bool:
+    """Whether the automaton finds a cue in the line."""
+    node = 0
+    while at < end:
+        node = children[node, classes[data[at]]]
+        if ends[node] != 0:
+            return True
+        at += 1
+    return False
+
+
 @kernel(
     types.int64(
         BYTES,
@@ -71,8 +85,8 @@ def _find_lines(
     data: Bytes,
     offsets: Offsets,
     classes: Bytes,
-    children: npt.NDArray[np.int32],
-    ends: npt.NDArray[np.int32],
+    children: Nodes,
+    ends: Nodes,
     most: int,
     lines: Counts,
 ) -> int:
@@ -80,15 +94,13 @@ def _find_lines(
     count = 0
     for text in range(offsets.size - 1):
         begin, stop = offsets[text], offsets[text + 1]
-        node, characters, has_cue = 0, 0, False
-        for at in range(begin, stop + 1):
-            if at < stop and data[at] != _LF:
-                characters += data[at] & 0xC0 != 0x80
-                node = children[node, classes[data[at]]]
-                has_cue |= ends[node] != 0
-                continue
-            if has_cue and characters <= most:
-                lines[count, 0], lines[count, 1], lines[count, 2] = text, begin, at
+        while begin < stop:
+            end, characters = begin, 0
+            while end < stop and data[end] != _LF:
+                characters += data[end] & 0xC0 != 0x80
+                end += 1
+            if characters <= most and _holds_cue(data, begin, end, classes, children, ends):
+                lines[count, 0], lines[count, 1], lines[count, 2] = text, begin, end
                 count += 1
-            begin, node, characters, has_cue = at + 1, 0, 0, False
+            begin = end + 1
     return count
