@@ -11,7 +11,8 @@ from params.base import Params
 _COMPRESSED = "{,.gz,.bz2,.xz,.zst}"
 DEFAULT_INCLUDE = (
     "**/*.{txt,md,rst,html,htm,xhtml}" + _COMPRESSED,
-    "**/*.{jsonl,ndjson,parquet,pq}" + _COMPRESSED,
+    "**/*.{jsonl,ndjson,json,csv,tsv,parquet,pq,arrow,feather,ipc}" + _COMPRESSED,
+    "**/*.{tfrecord,tfrecords,warc,wet,mbox,eml}" + _COMPRESSED,
     "**/*.{zip,tar" + _COMPRESSED + ",tgz,tbz,tbz2,txz,tzst}",
 )
 _SECRETS = ("key", "secret", "token", "password", "passwd", "pwd", "credential", "connection_string", "sas")

@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
     name: str
     """As it was asked for."""
-    index: int
+    top_index: int
     """Of the column at the top."""
     top: str
     """Name of the column at the top."""

@@ -17,7 +17,7 @@ def crc32c(data: bytes) -> int:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum as TFRecord stores it: turned and shifted, so that data which hold checksums still get a good one."""
+    """The checksum as TFRecord stores it: turned and shifted, so that it also protects data which hold checksums."""
     checksum = crc32c(data)
     return ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & _ONES
 
@@ -39,7 +39,7 @@ def _make_tables() -> Codes:
 
 
 @subroutine
-def _checksum(data: Bytes, at: int, end: int, tables: Codes) -> int:
+def _checksum(data: Bytes, at: int, end: int, tables: Codes) -> np.uint32:
     checksum = np.uint32(_ONES)
     while at + 8 <= end:
         taken = np.uint32(0)
@@ -58,7 +58,7 @@ def _checksum(data: Bytes, at: int, end: int, tables: Codes) -> int:
 
 @kernel(types.uint32(BYTES, CODES))
 def _crc32c(data: Bytes, tables: Codes) -> int:
-    return _checksum(data, 0, data.size, tables)
+    return int(_checksum(data, 0, data.size, tables))
 
 
 @kernel(types.int64(BYTES, types.int64, CODES))

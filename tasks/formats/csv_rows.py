@@ -21,7 +21,8 @@ _QUOTE, _LINE_FEED, _RETURN = ord('"'), ord("\n"), ord("\r")
 
 @subroutine
 def _ends_cell(byte: int, delimiter: int) -> bool:
-    return byte == delimiter or byte == _LINE_FEED or byte == _RETURN
+    is_line_end = byte in (_LINE_FEED, _RETURN)  # numba has no tuple of two types
+    return byte == delimiter or is_line_end
 
 
 @subroutine

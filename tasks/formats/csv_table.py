@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from tasks.formats.byte_stream import ByteStream
 from tasks.formats.charset import decode
+from tasks.formats.chunks import text_chunks
 from tasks.formats.fields import metadata_of, read_text
-from tasks.formats.magic import check_is_text
 from tasks.formats.records import Malformed, ReadOptions, Record, Unusable, excerpt, too_large
 from tasks.formats.row_batches import Buffer, Row, read_rows
-from tasks.formats.transcoded import utf8_chunks, wide
 
 _TAB = "\t"
 _MAX_HEADER_BYTES = 1 << 20
@@ -46,8 +45,7 @@ def read_tsv(stream: ByteStream, options: ReadOptions) -> Iterator[Record]:
 def _read(stream: ByteStream, options: ReadOptions, delimiters: tuple[str, ...]) -> Iterator[Record]:
     line = 0
     try:
-        buffer = Buffer(utf8_chunks(stream, wide(options.encoding)))
-        check_is_text(buffer.data)
+        buffer = Buffer(text_chunks(stream))
         header = _find_header(buffer.data[:_MAX_HEADER_BYTES], options, delimiters)
         wanted = dict.fromkeys((options.text_field, *options.metadata_fields))
         columns = {name: header.names.index(name) for name in wanted if name in header.names}
@@ -61,7 +59,7 @@ def _read(stream: ByteStream, options: ReadOptions, delimiters: tuple[str, ...])
 
 def _find_header(data: bytes, options: ReadOptions, delimiters: tuple[str, ...]) -> _Header:
     """The first row that is not blank, split by the first delimiter with which it has the text column."""
-    headers = [_header(data, delimiter, options) for delimiter in delimiters]
+    headers = [_header(data, delimiter) for delimiter in delimiters]
     found = next((header for header in headers if options.text_field in header.names), headers[0])
     if found.names and options.text_field not in found.names:
         names = ", ".join(found.names[:20])
@@ -69,12 +67,12 @@ def _find_header(data: bytes, options: ReadOptions, delimiters: tuple[str, ...])
     return found
 
 
-def _header(data: bytes, delimiter: str, options: ReadOptions) -> _Header:
+def _header(data: bytes, delimiter: str) -> _Header:
     lines = io.StringIO(data.decode("latin-1"), newline="")  # bytes as characters: only the names are decoded
     rows = csv.reader(lines, delimiter=delimiter)
     try:
         names = next((row for row in rows if row), [])
-        decoded = (decode(name.encode("latin-1"), options.encoding).strip() for name in names)
+        decoded = (decode(name.encode("latin-1")).strip() for name in names)
         return _Header(tuple(decoded), delimiter, rows.line_num)
     except csv.Error as error:
         raise Unusable("malformed_csv", f"no header: {error}", data[:1000]) from None
@@ -94,7 +92,7 @@ def _record(row: Row, header: _Header, wanted: tuple[str, ...], options: ReadOpt
         measured = float(row.num_cells), float(len(header.names))
         return Malformed(row.line, "wrong_columns", detail, excerpt(row.data), *measured)
     try:
-        values = dict(zip(wanted, (decode(cell, options.encoding) for cell in cells), strict=True))
+        values = dict(zip(wanted, map(decode, cells), strict=True))
     except Unusable as problem:
         return Malformed(row.line, problem.rule, problem.detail, excerpt(row.data))
     metadata = metadata_of(values, options.metadata_fields) if options.metadata_fields else None

@@ -2,32 +2,28 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 import orjson
 
 from tasks.formats.byte_stream import ByteStream
 from tasks.formats.charset import decode
+from tasks.formats.chunks import text_chunks
 from tasks.formats.fields import read_fields
 from tasks.formats.line_batches import TooLong, line_batches
-from tasks.formats.magic import check_is_text
 from tasks.formats.records import Document, ReadOptions, Record, Unusable, too_large
-from tasks.formats.transcoded import utf8_chunks, wide
 
 
 def read_json_lines(stream: ByteStream, options: ReadOptions) -> Iterator[Record]:
     """A document per line that is not blank; lines count from 1."""
-    return read_lines(utf8_chunks(stream, wide(options.encoding)), options)
+    return read_lines(text_chunks(stream), options)
 
 
-def read_lines(chunks: Iterator[bytes], options: ReadOptions) -> Iterator[Record]:
+def read_lines(chunks: Iterable[bytes], options: ReadOptions) -> Iterator[Record]:
     """The documents of JSON lines in chunks of any size."""
     number = 0
     try:
-        first = next(chunks, b"")
-        check_is_text(first)
-        for lines in line_batches(chain((first,), chunks), options.max_bytes):
+        for lines in line_batches(chunks, options.max_bytes):
             if options.metadata_fields or "." in options.text_field:
                 yield from _records(lines, number, options)
             else:
@@ -43,7 +39,7 @@ def _texts(lines: Iterable[bytes | TooLong], number: int, options: ReadOptions) 
     for line in lines:
         number += 1
         try:
-            text = loads(line)[field]
+            text = loads(line)[field] if isinstance(line, bytes) else None
         except (orjson.JSONDecodeError, KeyError, TypeError):
             text = None
         if type(text) is str and text and not text.isspace():
@@ -64,18 +60,18 @@ def _records(lines: Iterable[bytes | TooLong], number: int, options: ReadOptions
 def read_value(position: int, data: bytes, options: ReadOptions) -> Record:
     """The record of one JSON value."""
     try:
-        return read_fields(position, parse(data, options.encoding), options, data)
+        return read_fields(position, parse(data), options, data)
     except Unusable as problem:
         return problem.at(position)
 
 
-def parse(data: bytes, encoding: str | None = None) -> Any:
+def parse(data: bytes) -> Any:
     """A JSON value; the standard library reads what orjson is too strict for, such as NaN in other keys."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         try:
-            text = decode(data, encoding)
+            text = decode(data)
             return json.loads(text)
         except Unusable as problem:
             raise Unusable(problem.rule, problem.detail, data) from None

@@ -7,11 +7,10 @@ import numpy as np
 import orjson
 
 from tasks.formats.byte_stream import ByteStream
+from tasks.formats.chunks import text_chunks
 from tasks.formats.json_lines import read_lines, read_value
 from tasks.formats.line_batches import Pieces, TooLong
-from tasks.formats.magic import check_is_text
-from tasks.formats.records import Malformed, ReadOptions, Record, Unusable, too_large
-from tasks.formats.transcoded import utf8_chunks
+from tasks.formats.records import ReadOptions, Record, Unusable, too_large
 
 _SPANS = 4096
 _LINES_LOOKED_AT = 100
@@ -22,16 +21,14 @@ def read_json(stream: ByteStream, options: ReadOptions) -> Iterator[Record]:
 
     A value that is bad within its own brackets costs only itself; one that lacks a bracket may cost those after it.
     """
-    chunks = utf8_chunks(stream, options.encoding)
+    chunks = text_chunks(stream)
     number = 0
     try:
         first = next(chunks, b"")
-        check_is_text(first)
-        chunks = chain((first,), chunks)
         if _is_json_lines(first):
-            yield from read_lines(chunks, options)
+            yield from read_lines(chain((first,), chunks), options)
             return
-        for number, value in enumerate(_values(chunks, options.max_bytes), start=1):
+        for number, value in enumerate(_values(chain((first,), chunks), options.max_bytes), start=1):
             yield _read(number, value, options)
     except Unusable as problem:
         yield problem.at(number + 1)
@@ -56,7 +53,6 @@ def _values(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes | TooLong
         find_values,
         new_state,
     )
-
 
     state, brackets = new_state()
     spans = np.zeros((_SPANS, 2), np.int64)

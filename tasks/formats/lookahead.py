@@ -1,8 +1,6 @@
 """A stream of which the next bytes can be looked at before they are taken."""
 
-from tasks.formats.byte_stream import ByteStream
-
-_CHUNK_BYTES = 1 << 20
+from tasks.formats.byte_stream import CHUNK_BYTES, ByteStream
 
 
 class Lookahead:
@@ -27,25 +25,23 @@ class Lookahead:
     def skip(self, size: int) -> int:
         """Leave out bytes, never more than a chunk of them in memory; how many there were."""
         left = size
-        while left and (data := self.take(min(left, _CHUNK_BYTES))):
+        while left and (data := self.take(min(left, CHUNK_BYTES))):
             left -= len(data)
         return size - left
 
-    def find(self, mark: bytes, start: int, limit: int) -> int:
-        """How far ahead of `limit` bytes a mark is, from `start` on, or -1; reads no further than it must."""
+    def find(self, mark: bytes, limit: int) -> int:
+        """How far ahead within `limit` bytes a mark is, or -1; reads no further than it must."""
         while True:
-            found = self._data.find(mark, self._at + start, self._at + limit)
+            found = self._data.find(mark, self._at, self._at + limit)
             held = len(self._data) - self._at
             if found >= 0:
                 return found - self._at
             if held >= limit or len(self.peek(held + 1)) == held:
                 return -1
 
-    def drop(self) -> int:
-        """Leave out what has been read ahead; how many bytes that is."""
-        held = len(self._data) - self._at
+    def drop(self) -> None:
+        """Leave out what has been read ahead."""
         self._at = len(self._data)
-        return held
 
     def _fill(self, size: int) -> None:
         missing = size - (len(self._data) - self._at)
@@ -53,7 +49,7 @@ class Lookahead:
             return
         parts = [self._data[self._at :]]
         try:
-            while missing > 0 and (part := self._stream.read(_CHUNK_BYTES)):
+            while missing > 0 and (part := self._stream.read(CHUNK_BYTES)):
                 parts.append(part)
                 missing -= len(part)
         finally:  # also where the stream turns out to be damaged, what came before stays

@@ -35,20 +35,22 @@ class Buffer:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self.data = b""
+        self.used = 0
+        """Where the row that is read next begins."""
         self.problem: Unusable | None = None
         """Why the stream cannot be read to its end."""
         self.at_end = False
         self._chunks = chunks
-        self.go_on(0)
+        self.go_on()
 
     @property
     def is_whole(self) -> bool:
         """Whether the data reach to the end of the file."""
         return self.at_end and self.problem is None
 
-    def go_on(self, used: int) -> None:
+    def go_on(self) -> None:
         """Drop what was used, and add at least as much as is left, so that a long row is looked at few times."""
-        parts, missing = [self.data[used:]], max(len(self.data) - used, _MIN_BYTES)
+        parts, missing = [self.data[self.used :]], max(len(self.data) - self.used, _MIN_BYTES)
         while missing > 0 and not self.at_end:
             try:
                 parts.append(next(self._chunks, b""))
@@ -56,7 +58,7 @@ class Buffer:
                 self.problem = problem
             self.at_end = self.problem is not None or not parts[-1]
             missing -= len(parts[-1])
-        self.data = b"".join(parts)
+        self.data, self.used = b"".join(parts), 0
 
 
 def read_rows(buffer: Buffer, delimiter: str, columns: tuple[int, ...], max_bytes: int) -> Iterator[Row]:
@@ -66,25 +68,22 @@ def read_rows(buffer: Buffer, delimiter: str, columns: tuple[int, ...], max_byte
     """
     line = 1
     while buffer.data:
-        used = 0
-        for row, num_lines, used in _whole_rows(buffer, delimiter, columns, line):
+        for row, num_lines in _whole_rows(buffer, delimiter, columns, line):
             yield row
             line = row.line + num_lines
-        if used == 0 and buffer.at_end:
+        if buffer.used == 0 and buffer.at_end:
             break
-        if used == 0 and len(buffer.data) > max_bytes:
+        if buffer.used == 0 and len(buffer.data) > max_bytes:
             yield _give_up(buffer, line)
             line += 1
         else:
-            buffer.go_on(used)
+            buffer.go_on()
     if buffer.problem:
         raise Unusable(buffer.problem.rule, buffer.problem.detail, buffer.data)
 
 
-def _whole_rows(
-    buffer: Buffer, delimiter: str, columns: tuple[int, ...], line: int
-) -> Iterator[tuple[Row, int, int]]:
-    """Each whole row in the buffer, how many lines it has, and where the next one begins."""
+def _whole_rows(buffer: Buffer, delimiter: str, columns: tuple[int, ...], line: int) -> Iterator[tuple[Row, int]]:
+    """Each whole row in the buffer, and how many lines it has."""
     from tasks.formats.csv_rows import find_rows
 
     places = np.full(max(columns, default=-1) + 1, -1)
@@ -93,12 +92,13 @@ def _whole_rows(
     cells = np.empty((_ROWS_AT_ONCE, max(len(columns), 1), 3), np.int64)
     next_row = np.zeros(1, np.int64)
     data = np.frombuffer(buffer.data, np.uint8)
-    while num_rows := find_rows(data, next_row[0], buffer.is_whole, ord(delimiter), places, rows, cells, next_row):
+    while num_rows := find_rows(data, buffer.used, buffer.is_whole, ord(delimiter), places, rows, cells, next_row):
+        buffer.used = int(next_row[0])
         spans = cells[:num_rows, : len(columns)].tolist()
         for (start, end, num_cells, num_lines, fault), found in zip(rows[:num_rows].tolist(), spans, strict=True):
             row_cells = [_cell(buffer.data, *span) for span in found] if num_cells > places.size - 1 else []
             row = Row(line, buffer.data[start:end], end - start, row_cells, num_cells, _FAULTS[fault])
-            yield row, num_lines, int(next_row[0])
+            yield row, num_lines
             line += num_lines
 
 
@@ -112,7 +112,8 @@ def _give_up(buffer: Buffer, line: int) -> Row:
     data, size_bytes = buffer.data, 0
     while not (end := _LINE_END.search(buffer.data)) and not buffer.at_end:
         size_bytes += len(buffer.data)
-        buffer.go_on(len(buffer.data))
+        buffer.used = len(buffer.data)
+        buffer.go_on()
     size_bytes += end.start() if end else len(buffer.data)
     buffer.data = buffer.data[end.end() :] if end else b""
     return Row(line, data[: min(size_bytes, _KEPT_OF_LONG)], size_bytes, [], 0, _FAULTS[2])

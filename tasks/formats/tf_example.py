@@ -1,7 +1,7 @@
 """tf.train.Example messages, read and written without TensorFlow: the protobuf wire format of three kinds of lists.
 
-    Example {features = 1: Features {feature = 1: map of name = 1 to value = 2: Feature {
-        bytes_list = 1: {value = 1}, float_list = 2: {value = 1, packed}, int64_list = 3: {value = 1, packed}}}}
+Example {features = 1: Features {feature = 1: map of name = 1 to value = 2: Feature {
+    bytes_list = 1: {value = 1}, float_list = 2: {value = 1, packed}, int64_list = 3: {value = 1, packed}}}}
 """
 
 import struct
@@ -57,7 +57,7 @@ def _feature(values: list[Value]) -> bytes:
     if not values:
         return b""
     if all(isinstance(value, bytes | str) for value in values):
-        encoded = (value.encode() if isinstance(value, str) else value for value in values)  # type: ignore[union-attr]
+        encoded = (value.encode() if isinstance(value, str) else value for value in values)
         return _tagged(_BYTES_LIST, b"".join(_tagged(1, value) for value in encoded))  # type: ignore[arg-type]
     if all(isinstance(value, int) for value in values):
         return _tagged(_INT64_LIST, _tagged(1, b"".join(_varint(int(value) & 2 * _SIGN - 1) for value in values)))

@@ -9,14 +9,13 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from tasks.formats.byte_stream import ByteStream
+from tasks.formats.byte_stream import CHUNK_BYTES, ByteStream
 from tasks.formats.charset import decode
 from tasks.formats.fields import metadata_of, read_text
 from tasks.formats.lookahead import Lookahead
 from tasks.formats.records import Malformed, ReadOptions, Record, Unusable, excerpt, too_large
 from tasks.formats.tf_example import Value, encode_example, features_of, values_of
 
-_CHUNK_BYTES = 1 << 20
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 
@@ -75,9 +74,9 @@ def _skip_to_header(source: Lookahead) -> int:
 
     num_skipped, first = 0, 1  # the place where the search begins is no such length
     while True:
-        data = source.peek(_CHUNK_BYTES)
+        data = source.peek(CHUNK_BYTES)
         found = find_checked(data, first)
-        is_end = found < 0 and len(data) < _CHUNK_BYTES
+        is_end = found < 0 and len(data) < CHUNK_BYTES
         num_skipped += source.skip(found if found >= 0 else len(data) if is_end else len(data) - _HEADER.size + 1)
         if found >= 0 or is_end:
             return num_skipped

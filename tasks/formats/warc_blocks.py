@@ -69,7 +69,7 @@ def _is_end(source: Lookahead) -> bool:
 
 
 def _next_block(source: Lookahead, max_bytes: int) -> Block | TooLongBlock | Unusable:
-    header_bytes = source.find(_END, 0, _MAX_HEADER_BYTES)
+    header_bytes = source.find(_END, _MAX_HEADER_BYTES)
     header = source.peek(max(header_bytes, len(_BEGIN)))
     if header_bytes < 0 or not header.startswith(_BEGIN):
         return _damaged(source, f"no WARC record begins with the bytes {header[:8].hex(' ')}")
@@ -96,7 +96,7 @@ def _damaged(source: Lookahead, detail: str) -> Unusable:
     """What is wrong with a record, once the source is at the next one."""
     problem = Unusable("damaged_warc", detail)
     source.skip(1)
-    while (at := source.find(_BEGIN, 0, _SEARCH_BYTES)) < 0:
+    while (at := source.find(_BEGIN, _SEARCH_BYTES)) < 0:
         step = _SEARCH_BYTES - len(_BEGIN)
         if source.skip(step) < step:
             return problem
@@ -108,7 +108,7 @@ def _skip_body(source: Lookahead, size: int) -> bool:
     """Go to the end of a body, or to the record that begins before it; whether it ended as it should."""
     while size > 0:
         step = min(size, _SEARCH_BYTES)
-        if (at := source.find(_END + _BEGIN, 0, step)) >= 0:
+        if (at := source.find(_END + _BEGIN, step)) >= 0:
             source.skip(at)
             return False
         step = max(step - len(_END + _BEGIN), 1)

@@ -8,7 +8,16 @@ from tasks.formats.byte_stream import ByteStream
 from tasks.formats.charset import declared_encoding
 from tasks.formats.fields import metadata_of
 from tasks.formats.plain_text import decode_text
-from tasks.formats.records import Document, Malformed, ReadOptions, Record, Unusable, document_or_empty, excerpt, too_large
+from tasks.formats.records import (
+    Document,
+    Malformed,
+    ReadOptions,
+    Record,
+    Unusable,
+    document_or_empty,
+    excerpt,
+    too_large,
+)
 from tasks.formats.warc_blocks import Block, TooLongBlock, read_blocks
 from tasks.formats.web_page import page_text
 
@@ -82,7 +91,7 @@ def _http_body(block: Block, options: ReadOptions) -> tuple[int | None, str, byt
             record = next(ArchiveIterator(io.BytesIO(block.data), auto_decode=decoding, parse_http=True))
             if record.http_headers is None:
                 break
-            kind = record.http_headers.get("Content-Type", "")
+            kind = record.http_headers.get("Content-Type") or ""
             return record.http_headers.status_code, kind, record.reader.read(options.max_bytes + 1)
         except (OSError, StopIteration, ValueError) as error:
             problem = str(error)

@@ -51,7 +51,6 @@ def test_a_last_row_without_line_end_counts():
 
 def test_a_header_is_found_behind_a_byte_order_mark_and_blank_lines():
     assert outcome("\ufeff\n\n text ,n\na,1\n") == [(4, "a")]
-    assert outcome("text,n\na,1\n".encode("utf-16")) == [(2, "a")]
 
 
 def test_semicolons_and_tabs_delimit_where_only_they_make_the_header_fit():
@@ -108,11 +107,6 @@ def test_only_wanted_cells_need_be_in_the_encoding():
     assert outcome(data) == [(2, "a"), (3, "not_utf8"), (4, "c")]
 
 
-def test_gb18030_cells_are_read():
-    text = "我们在这里介绍如何安装这个程序，并且说明每一个参数的作用。"
-    assert outcome(f"编号,正文\n1,{text}\n".encode("gb18030"), text_field="正文", encoding="gb18030") == [(2, text)]
-
-
 def test_metadata_is_taken_from_the_row():
     assert read('lang,text,id\nen,a,1\n"z""h",b,\n', metadata_fields=("id", "absent", "lang")) == [
         Document(2, "a", '{"id":"1","lang":"en"}'),
@@ -133,7 +127,7 @@ def test_a_file_without_rows_has_no_records():
     assert read("") == read("\n\n") == read("id,text\n") == read("id,text") == []
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04" + bytes(100), bytes(range(256)) * 9])
+@pytest.mark.parametrize("data", [b"%PDF-1.7" + bytes(100), bytes(range(256)) * 9])
 def test_a_binary_file_is_not_what_its_name_says(data: bytes):
     assert outcome(data) == [(1, "not_what_its_name_says")]
 
@@ -161,10 +155,16 @@ def test_a_stream_that_was_cut_gives_the_rows_before_the_cut():
     assert (last.position, last.rule, last.text) == (101, "truncated_gzip", "99,text ")
 
 
-cells = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\r\t", exclude_characters="\ufeff"), max_size=20)
+cells = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\r\t", exclude_characters="\ufeff"),
+    max_size=20,
+)
 
 
-@given(st.lists(st.tuples(cells, cells.filter(str.strip)), max_size=20), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
+@given(
+    st.lists(st.tuples(cells, cells.filter(str.strip)), max_size=20),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
 def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]], quoting: int):
     file = io.StringIO(newline="")
     csv.writer(file, quoting=quoting).writerows([("other", "text"), *rows])  # type: ignore[arg-type]

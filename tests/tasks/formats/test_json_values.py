@@ -65,7 +65,8 @@ def test_elements_on_lines_of_their_own_are_still_an_array():
 
 
 @pytest.mark.parametrize(
-    "bad", ['{"text": tru}', '{"text": "a" "b"}', '{"text": ["a"}', '{"text": [1}}', '{"text": "\\x"}', "nul", '{"a": 1]}']
+    "bad",
+    ['{"text": tru}', '{"text": "a" "b"}', '{"text": ["a"}', '{"text": [1}}', '{"text": "\\x"}', "nul", '{"a": 1]}'],
 )
 def test_a_bad_element_costs_only_itself(bad: str):
     rules = outcome(f'[{{"text": "a"}}, {bad}, {{"text": "c"}}]')
@@ -120,14 +121,11 @@ def test_metadata_is_taken_from_each_element():
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030"])
-def test_other_encodings_are_read(encoding: str):
-    data = '[{"text": "乗乕乚乛"}, {"text": "b"}]'.encode(encoding)  # in GB 18030 these end in bytes of ASCII
-    declared = encoding if encoding in ("utf-16-le", "gb18030") else None
-    assert outcome(data, encoding=declared) == [(1, "乗乕乚乛"), (2, "b")]
+def test_a_byte_order_mark_is_removed():
+    assert outcome('[{"text": "静夜思"}]'.encode("utf-8-sig")) == [(1, "静夜思")]
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04" + bytes(100), b"\x1f\x8b\x08" + bytes(100), bytes(range(1, 32)) * 9])
+@pytest.mark.parametrize("data", [b"%PDF-1.7" + bytes(100), bytes(range(1, 32)) * 9])
 def test_a_binary_file_is_not_what_its_name_says(data: bytes):
     assert outcome(data) == [(1, "not_what_its_name_says")]
 

@@ -101,9 +101,7 @@ def test_metadata_is_a_json_object_of_the_wanted_columns_in_the_order_asked(tmp_
     pq.write_table(table, tmp_path / "t.parquet")
     first, second = read(tmp_path / "t.parquet", metadata_fields=("raw", "when", "meta", "missing", "id"))
     assert first == Document(1, "a", '{"raw":"/w==","when":"2024-02-29T12:00:00+00:00","meta":null,"id":1}')
-    assert second == Document(
-        2, "b", '{"raw":"文","when":null,"meta":{"lang":"zh","tags":["x"],"n":"1.50"},"id":2}'
-    )
+    assert second == Document(2, "b", '{"raw":"文","when":null,"meta":{"lang":"zh","tags":["x"],"n":"1.50"},"id":2}')
 
 
 def test_only_wanted_columns_are_read(tmp_path: Path):

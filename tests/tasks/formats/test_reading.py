@@ -20,6 +20,7 @@ from tasks.files.hashing import UNREADABLE
 from tasks.formats.compression import Limits
 from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import Document, Malformed, ReadOptions, Record
+from tasks.formats.tfrecord import write_tfrecord
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -35,6 +36,26 @@ def table(texts: list[str]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table({"text": texts}), sink)
     return sink.getvalue()
+
+
+def arrow(how: str) -> bytes:
+    sink = io.BytesIO()
+    rows = pa.table({"text": ["row"]})
+    with (pa.ipc.new_file if how == "file" else pa.ipc.new_stream)(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return sink.getvalue()
+
+
+def tfrecord(text: str) -> bytes:
+    file = io.BytesIO()
+    write_tfrecord(file, [{"text": text}])
+    return file.getvalue()
+
+
+def wet(text: str) -> bytes:
+    body = text.encode()
+    head = f"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body + b"\r\n\r\n"
 
 
 def tar(files: dict[str, bytes]) -> bytes:
@@ -69,6 +90,24 @@ def read(path: Path, data: bytes, **options: object) -> list[Record]:
         ("a.jsonl", b'{"text": "line"}', "line"),
         ("a.jsonl.gz", gzip.compress(b'{"text": "line"}'), "line"),
         ("a.txt.gz", gzip.compress(b"plain"), "plain"),
+        ("a.json", b'[{"text": "element"}]', "element"),
+        ("a.json", b'{"text": "object"}', "object"),
+        ("a.json.gz", gzip.compress(b'{"text": "line"}\n'), "line"),
+        ("a.json", '[{"text": "静夜思"}]'.encode("utf-16"), "静夜思"),
+        ("a.csv", "id;text\r\n1;静夜思\r\n".encode("utf-8-sig"), "静夜思"),
+        ("a.csv", f"编号,text\n1,{POEM}\n".encode("gb18030"), POEM),
+        ("a.tsv.xz", lzma.compress(b"text\tn\nrow\t1\n"), "row"),
+        ("a.arrow", arrow("file"), "row"),
+        ("a.ipc", arrow("stream"), "row"),
+        ("a.feather.zst", ZstdCompressor().compress(arrow("file")), "row"),
+        ("a.tfrecord", tfrecord("静夜思"), "静夜思"),
+        ("a.tfrecords.gz", gzip.compress(tfrecord("x")), "x"),
+        ("a.wet", wet(POEM), POEM),
+        ("a.warc.gz", gzip.compress(wet(POEM)), POEM),
+        ("a.wet.zst", ZstdCompressor().compress(wet("x")), "x"),
+        ("a.eml", b"Subject: x\n\nBody.\n", "Body.\n"),
+        ("a.mbox", b"From a Thu Feb 29 12:00:00 2024\nSubject: x\n\nBody.\n", "Body.\n"),
+        ("a.rst", "标题\n====\n".encode(), "标题\n====\n"),
     ],
 )
 def test_the_name_chooses_the_reader(tmp_path: Path, name: str, data: bytes, text: str):
@@ -87,6 +126,17 @@ def test_the_name_chooses_the_reader(tmp_path: Path, name: str, data: bytes, tex
         ("a.jsonl.gz", b'{"text": "line"}', "not_what_its_name_says"),
         ("a.txt.gz", gzip.compress(b"x" * 1000)[:-10], "truncated_gzip"),
         ("a.parquet", b"PAR1", "not_what_its_name_says"),
+        ("a.arrow", b"PAR1", "not_what_its_name_says"),
+        ("a.arrow", b"", "empty"),
+        ("a.json", b"[]", "empty"),
+        ("a.json", b"PK\x03\x04" + bytes(50), "not_what_its_name_says"),
+        ("a.csv", bytes(range(256)) * 4, "not_what_its_name_says"),
+        ("a.csv", b"id,body\n1,x\n", "missing_text"),
+        ("a.csv", b"id,text\n", "empty"),
+        ("a.tfrecord", b'{"text": "line"}\n', "not_what_its_name_says"),
+        ("a.warc", b'{"text": "line"}\n', "not_what_its_name_says"),
+        ("a.mbox", b'{"text": "line"}\n', "not_what_its_name_says"),
+        ("a.eml", b"Subject: x\n\n \n", "empty"),
         ("a.txt", b"x" * 2000, "too_large"),
         ("a.txt.gz", gzip.compress(b"x" * 2000), "too_large"),
         ("a.jsonl.zst", gzip.compress(b"{}"), "not_what_its_name_says"),
