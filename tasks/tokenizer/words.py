@@ -27,6 +27,10 @@ PIECE_CHARACTERS = 1 << 14
 _ENCODING_BOUND = r"(?<=\n)(?=\S)|(?<=\S)(?= \S)"
 WORD_BOUND = re.compile(rf"{_ENCODING_BOUND}|(?<=[。，；！？])(?=[{_HAN}])")
 """Some places where a word of training ends, whatever the digits."""
+_QWEN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 ENCODING_BOUND = re.compile(_ENCODING_BOUND)
 """Some places where a word of encoding ends."""
 
@@ -48,21 +52,6 @@ def word_pattern(digits: Digits) -> str:
             rf"[{_SPACE}]*[\r\n]+",
             rf"[{_SPACE}]+(?![^{_SPACE}])",
             rf"[{_SPACE}]+",
-        ]
-    )
-
-
-def encoding_pattern(digits: Digits) -> str:
-    r"""Words as encoding cuts them: the pattern of Qwen, in which marks (\p{M}) stay with their letters."""
-    return "|".join(
-        [
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
-            r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+",
-            _DIGITS[digits],
-            r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*",
-            r"\s*[\r\n]+",
-            r"\s+(?!\S)",
-            r"\s+",
         ]
     )
 
@@ -97,8 +86,10 @@ def byte_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
 
 
 def encoding_words(digits: Digits) -> pre_tokenizers.PreTokenizer:
-    """Text to words of encoding, in the same alphabet."""
-    split = pre_tokenizers.Split(Regex(encoding_pattern(digits)), behavior="isolated")
+    """Text to words of encoding, in the same alphabet: those of training where the digits are not cut as Qwen's are."""
+    if digits != "single":
+        return byte_words(digits)
+    split = pre_tokenizers.Split(Regex(_QWEN), behavior="isolated")
     return pre_tokenizers.Sequence([split, _to_bytes()])
 
 

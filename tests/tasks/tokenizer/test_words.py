@@ -35,7 +35,7 @@ def test_cutting_a_text_never_cuts_a_word(text, size):
     pieces = list(cut_text(text, WORD_BOUND, size))
     assert "".join(pieces) == text
     assert [word for piece in pieces for word in words_of(piece)] == words_of(text)
-    cut = encoding_words("triple").pre_tokenize_str
+    cut = encoding_words("single").pre_tokenize_str
     whole = [word for word, _ in cut(text)]
     assert [word for piece in cut_text(text, ENCODING_BOUND, size) for word, _ in cut(piece)] == whole
 
