@@ -36,7 +36,7 @@ FILTERS = {
     "c4": {"terminal_punctuation": False, "max_curly_brackets": None},
 }
 NO_FILTERS = dict.fromkeys(("repetition", "repetition_unspaced", "words", "characters", "lines"))
-MINHASH = {"bands": 14, "rows": 8}
+MINHASH = {"signature": "14x8"}
 SECTIONS = {"clean": FILTERS, "dedup": MINHASH, "shard": {"context": 1024}}
 FAMILIES = {
     "repetition": {"repetition": {}},
@@ -44,6 +44,8 @@ FAMILIES = {
     "c4": {"c4": FILTERS["c4"]},
     "fineweb": {"fineweb": {}},
 }
+RECALL_DOCS = 2000
+"""Most documents of each language that recall is measured on, before variants."""
 SIZES_MB = (30, 300, 1000)
 
 
@@ -89,10 +91,6 @@ class Bench:
         return folder
 
     @property
-    def tokenizer(self) -> Path:
-        return self.tokenizer_folder / "tokenizer.json"
-
-    @property
     def store(self) -> Path:
         """Where our last run left its results."""
         return self.folder / "store"
@@ -103,14 +101,16 @@ class Bench:
         """What chain.py measured on these files, up to the stage `last`."""
         shutil.rmtree(self.store, ignore_errors=True)
         parameters = json.dumps(sections)
-        return run([sys.executable, HERE / "chain.py", self.store, self.tokenizer, workers, last, parameters, *files])
+        return run(
+            [sys.executable, HERE / "chain.py", self.store, self.tokenizer_folder, workers, last, parameters, *files]
+        )
 
     def peer(self, what: str, language: str) -> dict[str, Any]:
         """What datatrove_peer.py measured on the sample of a language, with the sample's size."""
         out = self.folder / f"peer-{what}-{language}"
         shutil.rmtree(out, ignore_errors=True)
-        sample = self.samples[language]
-        found = run([self.peer_python, HERE / "datatrove_peer.py", what, sample, out, language, self.tokenizer])
+        sample, tokenizer = self.samples[language], self.tokenizer_folder / "tokenizer.json"
+        found = run([self.peer_python, HERE / "datatrove_peer.py", what, sample, out, language, tokenizer])
         return found | {"mb": text_mb(sample)}
 
 
@@ -173,6 +173,20 @@ def minhash(bench: Bench) -> None:
     report("minhash_vs_datatrove", speed * peer["cpu_s"] / peer["mb"], "x")
 
 
+def recall(bench: Bench) -> None:
+    """Near duplicates found and wrongly found, against the exact Jaccard similarity of all pairs."""
+    from near_duplicates import build_corpus, exact_jaccard_pairs, precision, removed_by_dedup
+    from near_duplicates import recall as recall_of
+
+    halves = [texts(path) for path in bench.samples.values()]
+    made = build_corpus([text for half in halves for text in half[:: len(half) // RECALL_DOCS + 1]])
+    truth = exact_jaccard_pairs(made.texts)
+    removed, _ = removed_by_dedup(made.texts)
+    report("minhash_recall_80", recall_of(truth, removed, 0.8), "share")
+    report("minhash_recall_70", recall_of(truth, removed, 0.7, 0.8), "share")
+    report("minhash_precision_60", precision(truth, removed), "share")
+
+
 def pack(bench: Bench) -> None:
     """Encoding and packing against datasets.map; the ids must be the same."""
     from packing_peer import ours, peer_datasets
@@ -227,6 +241,16 @@ def draw(path: Path, out: Path, megabytes: float) -> Path:
     return out
 
 
+def train_tokenizer(chosen: list[str], folder: Path) -> None:
+    from tasks.tokenizer.bpe import train_bpe
+    from tasks.tokenizer.files import save_tokenizer
+    from tasks.tokenizer.special import DEFAULT_TOKENS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_bpe([chosen], vocab_size=VOCAB_SIZE, min_frequency=2)
+    save_tokenizer(tokenizer, DEFAULT_TOKENS, folder, chat_template=None)
+
+
 def texts(path: Path) -> list[str]:
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line)["text"] for line in lines]
@@ -250,6 +274,7 @@ MEASUREMENTS = {
     "chain": chain,
     "filters": filters,
     "minhash": minhash,
+    "recall": recall,
     "pack": pack,
     "workers": workers,
     "growth": growth,

@@ -2,8 +2,8 @@
 
     python tests/bench/chain.py OUT TOKENIZER WORKERS LAST PARAMETERS FILE.jsonl …
 
-LAST is the stage to end with; PARAMETERS is a JSON object of sections, such as {"dedup": {"bands": 14}}. Prints one JSON object: processor
-and wall seconds of every stage, and the peak memory of the process.
+TOKENIZER is a folder, LAST the stage to end with, PARAMETERS a JSON object of sections, such as
+{"dedup": {"signature": "14x8"}}. Prints one JSON object: processor and wall seconds and peak memory of every stage.
 """
 
 import json
@@ -74,11 +74,9 @@ def seal(run: Run, name: str, work: Callable[[Path], Metrics]) -> Manifest:
 
 
 def copy_tokenizer(tokenizer: Path, folder: Path) -> Metrics:
-    from tokenizers import Tokenizer
+    from tasks.tokenizer import files
 
-    from tasks.tokenizer.files import save_tokenizer
-
-    save_tokenizer(Tokenizer.from_file(str(tokenizer)), folder)
+    files.copy_tokenizer(tokenizer, folder)
     return Metrics()
 
 

@@ -18,7 +18,6 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
 ENGLISH = (
@@ -153,21 +152,6 @@ def _write(path: Path, texts: Iterator[str], size_bytes: int) -> None:
     temporary.rename(path)
     if written < size_bytes:
         print(f"{path.name}: {written / 1e6:.0f} MB, all there is", file=sys.stderr)
-
-
-def texts_of(paths: list[Path], size_bytes: int) -> list[str]:
-    """The first texts of each file, shared out in proportion to the files' sizes."""
-    total = sum(path.stat().st_size for path in paths)
-    taken: list[str] = []
-    for path in paths:
-        left = size_bytes * path.stat().st_size / total
-        with path.open(encoding="utf-8") as file:
-            for line in islice(file, None):
-                if left <= 0:
-                    break
-                taken.append(json.loads(line)["text"])
-                left -= len(line.encode())
-    return taken
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def families(language: str) -> dict[str, object]:
 
 
 def filters(path: Path, out: Path, language: str) -> dict[str, float]:
-    """Every family alone on every document, then all in a row, as C4 changes the text; a line of verdicts a document."""
+    """Verdicts of every family alone, then of all in a row, as C4 changes the text; one line a document."""
     judges = families(language)
     lines, seconds = [], 0.0
     for text in texts(path):

@@ -1,18 +1,19 @@
 """How surely near duplicates are found: variants of real documents, and exact Jaccard similarity of all pairs.
 
-    python tests/bench/near_duplicates.py [folder] [documents]
+    python tests/bench/near_duplicates.py FILE.jsonl [documents]
 
 `build_corpus` makes the documents, `exact_jaccard_pairs` the truth, `recall` and `precision` judge what any tool found.
 """
 
+import json
 import random
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -121,11 +122,9 @@ def removed_by_dedup(texts: Sequence[str], **params: object) -> tuple[set[int], 
 
 
 def main() -> None:
-    from bench_data import documents
-
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(sysconfig.get_path("purelib"))
     number = int(sys.argv[2]) if len(sys.argv) > 2 else 4000
-    corpus = build_corpus([text for text, _ in zip(documents(folder), range(number), strict=False)])
+    with Path(sys.argv[1]).open(encoding="utf-8") as lines:
+        corpus = build_corpus([json.loads(line)["text"] for line in islice(lines, number)])
     truth = exact_jaccard_pairs(corpus.texts)
     size = sum(len(text.encode()) for text in corpus.texts) / 1e6
     print(f"BENCH minhash.corpus {len(corpus.texts)} documents {size:.3g} MB, {len(truth)} pairs from .5", flush=True)

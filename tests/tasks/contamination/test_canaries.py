@@ -13,7 +13,8 @@ from tasks.contamination.ngrams import NgramSizes
 from tasks.contamination.removal import Remover
 from tasks.contamination.scanning import Scanner
 from tasks.contamination.verdicts import Rules
-from tasks.files.listing import hash_files
+from tasks.files.hashing import hash_files
+from tasks.files.listing import Listing
 
 SIZES = NgramSizes(13, 13, 8, 13)
 ENGLISH = "It was a bright cold day in April, and the clocks were striking one after the other."
@@ -25,7 +26,7 @@ def remover_of(folder: Path, *texts: str, common: tuple[int, ...] = (), action: 
     """A remover for evaluation texts in files; the n-grams of some of them are common phrases."""
     for number, text in enumerate(texts):
         (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    files = hash_files(folder, [f"{number}.txt" for number in range(len(texts))], 1)
+    files = hash_files(folder, Listing([f"{number}.txt" for number in range(len(texts))]), 1)
     tables = [folder / "tables" / f"{number}.arrow" for number in range(len(texts))]
     for file, table in zip(files, tables, strict=True):
         collect(FilePart("quiz", folder, file, "text"), table, sizes=SIZES, max_bytes=1_000_000)
