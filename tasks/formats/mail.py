@@ -6,7 +6,7 @@ The subject is not part of the text; it can be asked for as metadata, as can any
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -138,7 +138,7 @@ def _metadata_of(message: Message, names: tuple[str, ...]) -> str | None:
 def _decoded(header: object) -> str:
     try:
         return " ".join(str(make_header(decode_header(str(header)))).split())
-    except (HeaderParseError, UnicodeError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return str(header)
 
 

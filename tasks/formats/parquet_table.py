@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 from tasks.formats.columns import Projection, project, read_batch, rows_per_batch
 from tasks.formats.records import Malformed, ReadOptions, Record, Unusable
 
+_DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)  # the last for names that are no UTF-8
+
 
 def read_parquet(file: Path | BinaryIO, options: ReadOptions) -> Iterator[Record]:
     """A document per row; rows count from 1. A damaged row group costs only itself."""
     try:
         table = pq.ParquetFile(file, memory_map=True, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGES as error:
         yield Malformed(0, "not_what_its_name_says", f"not a Parquet file: {_first_line(error)}")
         return
     with table:
@@ -23,6 +25,9 @@ def read_parquet(file: Path | BinaryIO, options: ReadOptions) -> Iterator[Record
             projection = project(table.schema_arrow, options)
         except Unusable as problem:
             yield problem.at(0)
+            return
+        except _DAMAGES as error:
+            yield Malformed(0, "damaged_parquet", f"its schema cannot be read: {_first_line(error)}")
             return
         row = 0
         for group in range(table.num_row_groups):
@@ -40,7 +45,7 @@ def _read_group(
         for batch in table.iter_batches(num_rows, row_groups=[group], columns=names):
             yield from read_batch(batch, projection, row, options)
             row += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGES as error:
         detail = f"rows {row + 1} to {end} cannot be read: {_first_line(error)}"
         yield Malformed(row + 1, "damaged_parquet", detail)
 

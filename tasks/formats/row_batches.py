@@ -1,6 +1,5 @@
 """Rows of delimited text from a stream: memory is bounded by the longest row that is wanted."""
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from tasks.formats.records import Unusable
 _ROWS_AT_ONCE = 1024
 _MIN_BYTES = 1 << 16
 _KEPT_OF_LONG = 1 << 16
-_LINE_END = re.compile(rb"\r\n?|\n")
 _FAULTS = ("", "something stands between a closing quote and the next delimiter", "a quoted cell does not end")
 
 
@@ -109,11 +107,19 @@ def _cell(data: bytes, start: int, end: int, has_quotes: int) -> bytes:
 
 def _give_up(buffer: Buffer, line: int) -> Row:
     """Take one line out of the buffer, in which no row ends."""
-    data, size_bytes = buffer.data, 0
-    while not (end := _LINE_END.search(buffer.data)) and not buffer.at_end:
-        size_bytes += len(buffer.data)
-        buffer.used = len(buffer.data)
+    beginning, size_bytes = buffer.data[:_KEPT_OF_LONG], 0
+    while (end := _line_end(buffer.data)) == len(buffer.data) and not buffer.at_end:
+        size_bytes += end
+        buffer.used = end
         buffer.go_on()
-    size_bytes += end.start() if end else len(buffer.data)
-    buffer.data = buffer.data[end.end() :] if end else b""
-    return Row(line, data[: min(size_bytes, _KEPT_OF_LONG)], size_bytes, [], 0, _FAULTS[2])
+    size_bytes += end
+    buffer.data = buffer.data[end:].removeprefix(b"\r").removeprefix(b"\n")
+    return Row(line, beginning[:size_bytes], size_bytes, [], 0, _FAULTS[2])
+
+
+def _line_end(data: bytes) -> int:
+    """Where the first line of some data ends."""
+    end = data.find(b"\n")
+    end = len(data) if end < 0 else end
+    before = data.find(b"\r", 0, end)
+    return end if before < 0 else before
