@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from math import inf
 from typing import Any
 
 from rich.console import Console
@@ -176,9 +177,10 @@ def _histogram_table(rules: Sequence[dict[str, Any]]) -> Table:
     table.add_column("To", justify="right", no_wrap=True)
     for rule in rules:
         shown = occupied(rule["counts"])
-        drawn = bars(rule["counts"], rule["edges"], rule["threshold"], rule["direction"])[shown]
+        edges = [*rule["edges"], inf][: len(rule["counts"]) + 1]  # the last bin may be open
+        drawn = bars(rule["counts"], edges, rule["threshold"], rule["direction"])[shown]
         line = Text.assemble(*((bar.sign, "red" if bar.is_rejected else "green") for bar in drawn))
-        ends = [f"{rule['edges'][edge]:.3g}" for edge in (shown.start, shown.stop)]
+        ends = ["" if edge == inf else f"{edge:.3g}" for edge in (edges[shown.start], edges[shown.stop])]
         sign = ">=" if rule["direction"] == "at_least" else "<="
         table.add_row(rule["name"], f"{sign} {rule['threshold']:.4g}", ends[0], line, ends[1])
     return table

@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from params.base import Params
+from params.boilerplate import BoilerplateParams
 from params.filter_presets import with_presets
+from params.harmful import HarmfulParams
+from params.language import LanguageParams
+from params.privacy import PrivacyParams
 
 GOPHER_STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 FINEWEB2_CHINESE_STOP_WORDS = tuple("的年在月是和日了於·為有被人中为他與後也而由")
@@ -196,6 +200,12 @@ class CleanParams(Params):
 
     preset: tuple[str, ...] = ()
     """Filter families by name, such as [gopher, c4, fineweb]: they are on and the others off, but for what is set."""
+    repair: bool = True
+    """Mend text that was read in a wrong encoding, such as cafÃ©; Chinese punctuation and widths stay."""
+    boilerplate: BoilerplateParams | None = BoilerplateParams()
+    """Drop lines that are furniture of web pages; null keeps them."""
+    language: LanguageParams | None = LanguageParams()
+    """Name the language of each document and keep the wanted ones; null leaves it unknown."""
     word_split: Literal["words", "whitespace"] = "words"
     """Words without the punctuation around them, nearly as datatrove cuts, or whatever stands between blanks."""
     repetition: RepetitionRules | None = RepetitionRules()
@@ -214,6 +224,10 @@ class CleanParams(Params):
     """FineWeb's own rules in spaced scripts; null turns the family off."""
     fineweb_unspaced: CharacterFineWebRules | None = None
     """FineWeb2's thresholds of the same in unspaced scripts; null turns the family off."""
+    harmful: HarmfulParams | None = None
+    """Reject obscene and hateful text by the density of words of a list; null asks for none."""
+    privacy: PrivacyParams | None = PrivacyParams()
+    """What becomes of personal data in the documents that are kept; null leaves it in."""
 
     @model_validator(mode="before")
     @classmethod

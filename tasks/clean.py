@@ -1,4 +1,4 @@
-"""Documents to clean documents: normal form of the text, then the quality filters."""
+"""Documents to clean documents: normal form, language, quality filters, and no personal data."""
 
 import json
 import logging
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_NAME = "report.json"
-"""{"rules": [RuleReport, …], "by_source": {name: SourceTally}, "removed": {rule: {"lines", "bytes"}}}."""
+"""{"rules": [RuleReport, …], "by_source": {name: SourceTally}, "removed": {rule: {"lines", "bytes"}},
+"personal_data": {kind: found in kept documents}}."""
 _SHOWN = 3
 
 
@@ -52,7 +53,12 @@ def _write_report(tally: "Tally", params: CleanParams, out: Path) -> None:
     removed = {
         rule: {"lines": tally.removed_lines[rule], "bytes": tally.removed_bytes[rule]} for rule in tally.removed_bytes
     }
-    report = {"rules": [vars(rule) for rule in rules], "by_source": by_source, "removed": removed}
+    report = {
+        "rules": [vars(rule) for rule in rules],
+        "by_source": by_source,
+        "removed": removed,
+        "personal_data": tally.personal_data,
+    }
     write_atomic(out / REPORT_NAME, json.dumps(report, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     logs = out / "logs"
     logs.mkdir(exist_ok=True)
@@ -73,6 +79,7 @@ def _metrics(tally: "Tally") -> Metrics:
         "bytes_rejected": whole.bytes_rejected,
         "bytes_removed": tally.removed_bytes.total(),
         **{f"rejected.{rule}": count for rule, count in _by_count(whole.rejected)},
+        **{f"personal_data.{kind}": count for kind, count in _by_count(tally.personal_data)},
         **{f"removed_lines.{rule}": count for rule, count in _by_count(+tally.removed_lines)},
     }
     worst = [f"{count:,} by {rule}" for rule, count in _by_count(whole.rejected)[:_SHOWN]]

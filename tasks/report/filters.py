@@ -13,6 +13,7 @@ _GOPHER = "Gopher: Rae et al. 2021 (arXiv 2112.11446), table A1"
 _FINEWEB2 = "FineWeb2, configs/cmn_Hani.yml, n-grams of characters in place of words"
 _SOURCES = {
     "empty": "",
+    "language": "FineWeb: Penedo et al. 2024 (arXiv 2406.17557), section 3.3",
     "repetition": _GOPHER,
     "repetition_unspaced": _FINEWEB2,
     "words": _GOPHER,

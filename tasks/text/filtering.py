@@ -1,7 +1,7 @@
 """One shard of raw documents to one of clean documents and one of those that broke a rule."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,11 @@ import pyarrow as pa
 from params.clean import CleanParams
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import read_batches, shard_writer
-from tasks.text.buffers import texts_of
-from tasks.text.kernels import Counts
-from tasks.text.normalization import normalize
+from tasks.text.preparation import prepare, sizes_of
+from tasks.text.protection import protect
 from tasks.text.quality import Removal, judge_texts
-from tasks.text.rules import Verdicts
+from tasks.text.rules import Verdicts, judge
 from tasks.text.tally import SourceTally, Tally, histograms_of
-
-NORMALIZATION = "normalization"
 
 
 @dataclass(frozen=True)
@@ -55,17 +52,22 @@ def filter_shard(shard: Path, *, params: CleanParams, out: Path) -> Tally:
 
 
 def filter_batch(batch: pa.RecordBatch, params: CleanParams) -> Filtered:
-    """Bring the texts into normal form and hold them against the quality rules."""
-    raw = batch.column("text")
-    normal = normalize(raw)
-    judged = judge_texts(normal, params)
-    verdicts = judged.verdicts
-    index = batch.schema.get_field_index("text")
-    fit = batch.set_column(index, DOCUMENT.field("text"), judged.texts).filter(pa.array(verdicts.kept))
+    """Prepare the texts, hold them against the rules, and hide personal data in those that are kept."""
+    prepared = prepare(batch.column("text"), params)
+    judged = judge_texts(prepared.texts, params)
+    so_far = judge([*prepared.rules, *judged.verdicts.rules])
+    protected = protect(judged.texts, so_far.kept, params)
+    verdicts = judge([*so_far.rules, *protected.rules])
+    batch = _with(batch, "language", prepared.languages)
+    fit = _with(batch, "text", protected.texts).filter(pa.array(verdicts.kept))
     unfit = _with_reasons(batch, verdicts)
-    shrunk = Removal(NORMALIZATION, np.zeros(len(raw), np.int64), _sizes(raw) - _sizes(normal))
-    removals = (shrunk, *judged.removals)
-    return Filtered(fit, unfit, _tally(batch, fit, unfit, verdicts, removals))
+    removals = (*prepared.removals, *judged.removals, *protected.removals)
+    tally = replace(_tally(batch, fit, unfit, verdicts, removals), personal_data=protected.count(verdicts.kept))
+    return Filtered(fit, unfit, tally)
+
+
+def _with(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
+    return batch.set_column(batch.schema.get_field_index(name), DOCUMENT.field(name), column)
 
 
 def _with_reasons(batch: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
@@ -113,12 +115,8 @@ def _tally(
 def _by_source(batch: pa.RecordBatch) -> dict[str, tuple[int, int]]:
     """Documents and bytes of text of each source."""
     names = batch.column("source").dictionary_encode()
-    codes, sizes = names.indices.to_numpy(zero_copy_only=False), _sizes(batch.column("text"))
+    codes, sizes = names.indices.to_numpy(zero_copy_only=False), sizes_of(batch.column("text"))
     return {
         name: (int((codes == code).sum()), int(sizes[codes == code].sum()))
         for code, name in enumerate(names.dictionary.to_pylist())
     }
-
-
-def _sizes(texts: pa.LargeStringArray) -> Counts:
-    return texts_of(texts).num_bytes

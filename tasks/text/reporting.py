@@ -4,6 +4,8 @@ import pyarrow as pa
 
 from params.clean import CleanParams
 from tasks.report.filters import RuleReport, source_of
+from tasks.text.preparation import prepare
+from tasks.text.protection import protect
 from tasks.text.quality import judge_texts
 from tasks.text.rules import Rule
 from tasks.text.tally import Tally, edges_of
@@ -27,4 +29,6 @@ def rule_reports(params: CleanParams, tally: Tally) -> list[RuleReport]:
 
 def _rules_of(params: CleanParams) -> list[Rule]:
     """The rules over no document at all: names, thresholds and directions are there."""
-    return list(judge_texts(pa.array([], pa.large_string()), params).verdicts.rules)
+    nothing = pa.array([], pa.large_string())
+    judged = judge_texts(nothing, params).verdicts
+    return [*prepare(nothing, params).rules, *judged.rules, *protect(nothing, judged.kept, params).rules]

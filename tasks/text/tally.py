@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from params.privacy import KINDS
 from tasks.artifacts.digest import write_atomic
 from tasks.text.rules import Rule
 
@@ -18,7 +19,8 @@ _COUNTED = {
     *("empty", "words.min_words", "words.max_words", "words.min_mean_word_length", "words.max_mean_word_length"),
     *("words.min_stop_words", "characters.min_characters", "characters.max_characters", "characters.min_stop_words"),
     *("lines.min_mean_line_length", "lines.max_mean_line_length", "lines.max_line_length", "c4.document_phrases"),
-    *("c4.max_curly_brackets", "c4.min_sentences", "c4.remove_lines"),
+    *("c4.max_curly_brackets", "c4.min_sentences", "c4.remove_lines", "harmful.max_density"),
+    *(f"privacy.{kind}" for kind in KINDS),
 }
 """Rules whose values are numbers or lengths; those of the others are shares."""
 
@@ -66,6 +68,8 @@ class Tally:
     """For each rule, documents in each of its bins: of the values of all documents of which it was asked."""
     removed_lines: Counter[str] = field(default_factory=Counter)
     removed_bytes: Counter[str] = field(default_factory=Counter)
+    personal_data: Counter[str] = field(default_factory=Counter)
+    """How often each kind occurs."""
 
     def __add__(self, other: "Tally") -> "Tally":
         sources = [*self.by_source, *(name for name in other.by_source if name not in self.by_source)]
@@ -76,6 +80,7 @@ class Tally:
             {rule: _sum(self.histograms.get(rule), other.histograms.get(rule)) for rule in rules},
             _added(self.removed_lines, other.removed_lines),
             _added(self.removed_bytes, other.removed_bytes),
+            self.personal_data + other.personal_data,
         )
 
     @property
@@ -96,8 +101,8 @@ class Tally:
             name: SourceTally(**{**source, "rejected": Counter(source["rejected"])})
             for name, source in found["by_source"].items()
         }
-        removed = Counter(found["removed_lines"]), Counter(found["removed_bytes"])
-        return cls(sources, found["histograms"], *removed)
+        counters = (Counter(found[name]) for name in ("removed_lines", "removed_bytes", "personal_data"))
+        return cls(sources, found["histograms"], *counters)
 
 
 def histograms_of(rules: Iterable[Rule]) -> dict[str, list[int]]:
