@@ -31,6 +31,12 @@ def table(write: Callable[[pa.Table, Any], None]) -> bytes:
     return sink.getvalue()
 
 
+def write_dictionary(rows: pa.Table, sink: Any) -> None:
+    rows = rows.set_column(0, "text", rows["text"].combine_chunks().dictionary_encode())
+    with ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+
+
 def write_arrow(rows: pa.Table, sink: Any) -> None:
     with ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows, max_chunksize=5)
@@ -70,6 +76,7 @@ SAMPLES = {
     "a.json": json.dumps(ROWS, indent=1, ensure_ascii=False).encode(),
     "a.csv": csv_rows(),
     "a.arrow": table(write_arrow),
+    "b.arrow": table(write_dictionary),
     "a.parquet": table(lambda rows, sink: pq.write_table(rows, sink, row_group_size=5)),
     "a.tfrecord": tfrecord(),
     "a.warc": b"".join(warc()),
