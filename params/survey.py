@@ -88,7 +88,7 @@ class SurveyParams(Params):
 
 def _secret_names(options: dict[str, Any]) -> Iterator[str]:
     for name, value in options.items():
-        if any(part in name.lower() for part in _SECRETS):
+        if any(part in name.lower() for part in _SECRETS) and value not in (None, False, "anon"):
             yield name
         elif isinstance(value, dict):
             yield from _secret_names(value)

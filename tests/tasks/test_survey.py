@@ -184,7 +184,12 @@ def test_a_survey_without_sources_is_refused():
 
 @pytest.mark.parametrize(
     "options",
-    [{"endpoint_url": "http://127.0.0.1:9000"}, {"anon": True}, {"client_kwargs": {"region_name": "eu-west-1"}}],
+    [
+        {"endpoint_url": "http://127.0.0.1:9000"},
+        {"anon": True},
+        {"token": "anon"},
+        {"client_kwargs": {"region_name": "eu-west-1"}},
+    ],
 )
 def test_what_is_no_secret_may_be_set(options: dict[str, object]):
     assert SourceParams(name="a", path="s3://bucket", storage_options=options).storage_options == options
