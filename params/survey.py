@@ -32,9 +32,9 @@ class SourceParams(Params):
     exclude: tuple[str, ...] = ()
     """Glob patterns, relative to path, of files to leave out."""
     text_field: str = "text"
-    """Column or key that holds the text in jsonl and parquet files."""
+    """Column, key or feature that holds the text of a record; dots lead into nested ones, as in meta.body.text."""
     metadata_fields: tuple[str, ...] = ()
-    """Columns or keys that are kept beside the text as metadata."""
+    """Columns, keys or headers that are kept beside the text as metadata: url, date (web archives), subject (mail) …"""
     encoding: str | None = None
     """Encoding of the text files, such as big5 or cp1251; null to detect it, or quarantine what is not certain."""
     python: Literal["docstrings", "source"] = "docstrings"

@@ -17,6 +17,8 @@ _FILE_MAGIC = b"ARROW1\0\0"
 _FEATHER_1 = b"FEA1"
 _CONTINUATION = b"\xff\xff\xff\xff"  # stands before every message since Arrow 0.15
 
+_DAMAGES = (pa.ArrowException, OSError, UnicodeDecodeError)  # the last for names that are no UTF-8
+
 
 def read_arrow(path: Path, options: ReadOptions) -> Iterator[Record]:
     """A document per row; rows count from 1, and those of a damaged batch, which costs only itself, are not counted.
@@ -47,7 +49,7 @@ def _open(source: pa.MemoryMappedFile, options: ReadOptions) -> tuple[Projection
         source.seek(start)
         wanted = sorted({column.top_index for column in projection.columns})
         return projection, ipc.open_stream(source, options=ipc.IpcReadOptions(included_fields=wanted))
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGES as error:
         raise Unusable("damaged_arrow", str(error)) from None
 
 
@@ -63,7 +65,7 @@ def _read_batches(
                 yield record
         except StopIteration:
             return
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGES as error:
             if source.tell() == failed_at:  # there is nothing left
                 return
             failed_at = source.tell()

@@ -66,7 +66,11 @@ def rows_per_batch(size_bytes: int, num_rows: int) -> int:
 
 
 def read_batch(batch: pa.RecordBatch, projection: Projection, row: int, options: ReadOptions) -> Iterator[Record]:
-    """The records of a batch of the wanted columns; its first row is number `row` + 1."""
+    """The records of a batch of the wanted columns; its first row is number `row` + 1.
+
+    Raises ArrowInvalid for a damaged batch. Everything is validated before it is used: offsets and indices that point
+    outside their buffers would end the process, not only the file.
+    """
     texts = _as_binary(_values(batch, projection.text))
     metadata = [(column.name, _readable(_values(batch, column))) for column in projection.metadata]
     step = rows_per_batch(texts.nbytes, batch.num_rows)
@@ -105,23 +109,32 @@ def _column(schema: pa.Schema, name: str) -> Column | None:
 
 def _values(batch: pa.RecordBatch, column: Column) -> pa.Array:
     values = batch.column(batch.schema.get_all_field_indices(column.top)[0])
-    if column.steps:
-        values = pc.struct_field(values, list(column.steps))
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    values.validate()
+    return pc.struct_field(values, list(column.steps)) if column.steps else values
 
 
 def _as_binary(values: pa.Array) -> pa.Array:
     """Strings as bytes: a writer may have put into a string column what is not UTF-8, which one row shall pay for."""
+    if pa.types.is_dictionary(values.type):
+        return _decoded(values, _as_binary(values.dictionary))
     if pa.types.is_string(values.type):
         values = values.view(pa.binary())
     elif pa.types.is_large_string(values.type):
         values = values.view(pa.large_binary())
-    values.validate(full=True)  # offsets that point outside would end the process, not only the file
+    values.validate(full=True)
     return values.cast(pa.large_binary())
+
+
+def _decoded(values: pa.DictionaryArray, dictionary: pa.Array) -> pa.Array:
+    """The values of a dictionary column, whose own dictionary is given in another form."""
+    values.indices.validate(full=True)
+    return pa.DictionaryArray.from_arrays(values.indices, dictionary, safe=True).dictionary_decode()
 
 
 def _readable(values: pa.Array) -> pa.Array:
     """Values that Python can hold: it has no nanoseconds."""
+    if pa.types.is_dictionary(values.type):
+        return _decoded(values, _readable(values.dictionary))
     if any(test(values.type) for test in _STRINGS):
         return _as_binary(values)
     values.validate(full=True)

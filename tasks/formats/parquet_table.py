@@ -38,23 +38,16 @@ def read_parquet(file: Path | BinaryIO, options: ReadOptions) -> Iterator[Record
 def _read_group(
     table: pq.ParquetFile, group: int, row: int, projection: Projection, options: ReadOptions
 ) -> Iterator[Record]:
-    end = row + table.metadata.row_group(group).num_rows
+    found = table.metadata.row_group(group)  # what it says of its columns may be damaged and then ends the process
+    num_rows, end = rows_per_batch(found.total_byte_size, found.num_rows), row + found.num_rows
     names = [".".join((column.top, *column.steps)) for column in projection.columns]
     try:
-        num_rows = _rows_per_batch(table, group, names)
         for batch in table.iter_batches(num_rows, row_groups=[group], columns=names):
             yield from read_batch(batch, projection, row, options)
             row += batch.num_rows
     except _DAMAGES as error:
         detail = f"rows {row + 1} to {end} cannot be read: {_first_line(error)}"
         yield Malformed(row + 1, "damaged_parquet", detail)
-
-
-def _rows_per_batch(table: pq.ParquetFile, group: int, names: list[str]) -> int:
-    found = table.metadata.row_group(group)
-    chunks = (found.column(index) for index in range(found.num_columns))
-    wanted = (chunk for chunk in chunks if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in names))
-    return rows_per_batch(sum(chunk.total_uncompressed_size for chunk in wanted), found.num_rows)
 
 
 def _first_line(error: Exception) -> str:

@@ -56,7 +56,7 @@ def _record(number: int, block: Block | TooLongBlock, options: ReadOptions) -> R
     try:
         if block.headers["warc-type"] == "conversion":
             return document_or_empty(number, decode_text(body))
-        if block.headers["warc-type"] == "response":
+        if block.headers["warc-type"] == "response" and kind.startswith("application/http"):  # and not of dns: or ftp:
             status, kind, body = _http_body(block, options)
             if status != 200:
                 return Malformed(number, "http_status", f"HTTP status {status}", "", float(status or 0), 200.0)

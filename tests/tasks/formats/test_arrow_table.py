@@ -127,6 +127,16 @@ def test_offsets_that_point_outside_are_refused(read: Read):
     assert record.rule == "damaged_arrow"
 
 
+def test_indices_that_point_outside_their_dictionary_are_refused(read: Read):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1], pa.int64()), pa.array(["a", "b"]))
+    data = bytearray(packed(pa.table({"text": column})))
+    at = data.rindex((1).to_bytes(8, "little") + (0).to_bytes(8, "little"))
+    data[at + 3] = 0x7F
+    (record,) = read(bytes(data))
+    assert isinstance(record, Malformed)
+    assert record.rule == "damaged_arrow"
+
+
 @pytest.mark.parametrize("data", [b'{"text": "a"}\n', b"PAR1....", b"FEA1....", bytes(9)])
 def test_what_is_no_arrow_file_is_not_what_its_name_says(read: Read, data: bytes):
     (record,) = read(data)

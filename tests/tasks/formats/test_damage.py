@@ -31,6 +31,12 @@ def table(write: Callable[[pa.Table, Any], None]) -> bytes:
     return sink.getvalue()
 
 
+def write_dictionary(rows: pa.Table, sink: Any) -> None:
+    rows = rows.set_column(0, "text", rows["text"].combine_chunks().dictionary_encode())
+    with ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+
+
 def write_arrow(rows: pa.Table, sink: Any) -> None:
     with ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows, max_chunksize=5)
@@ -52,7 +58,7 @@ def tfrecord() -> bytes:
 
 def warc() -> list[bytes]:
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>A paragraph.</p>"
-    head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: x\r\nContent-Length: {len(page)}\r\n\r\n"
+    head = f"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nContent-Length: {len(page)}\r\n\r\n"
     return [head.encode() + page + b"\r\n\r\n"] * 4
 
 
@@ -70,6 +76,7 @@ SAMPLES = {
     "a.json": json.dumps(ROWS, indent=1, ensure_ascii=False).encode(),
     "a.csv": csv_rows(),
     "a.arrow": table(write_arrow),
+    "b.arrow": table(write_dictionary),
     "a.parquet": table(lambda rows, sink: pq.write_table(rows, sink, row_group_size=5)),
     "a.tfrecord": tfrecord(),
     "a.warc": b"".join(warc()),
@@ -79,7 +86,8 @@ SAMPLES = {
 }
 
 
-def check(name: str, data: bytes, folder: Path) -> None:
+def check(name: str, data: bytes, folder: Path) -> int:
+    """How many documents there are, of records that are all fit to be stored."""
     reader = READERS[Path(name).suffix]
     path = folder / name
     path.write_bytes(data)
@@ -88,7 +96,7 @@ def check(name: str, data: bytes, folder: Path) -> None:
         records = list(reader.read_all(content, ReadOptions(metadata_fields=FIELDS)))
     except Unusable:
         assert reader.takes == "bytes", "only who reads whole files leaves this to the caller"
-        return
+        return 0
     for record in records:
         record.text.encode()
         if isinstance(record, Document):
@@ -97,6 +105,7 @@ def check(name: str, data: bytes, folder: Path) -> None:
         else:
             assert record.rule
             assert record.detail.encode()
+    return sum(isinstance(record, Document) for record in records)
 
 
 places = st.floats(0, 1, exclude_max=True)
@@ -117,6 +126,11 @@ def test_damage_is_never_an_error(name: str, changes: list[tuple[float, str, byt
             data[at : at if how == "insert" else at + len(new)] = b"" if how == "cut" else new
     with TemporaryDirectory() as folder:
         check(name, bytes(data), Path(folder))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_samples_themselves_are_whole(name: str, tmp_path: Path):
+    assert check(name, SAMPLES[name], tmp_path) in (1, 3, 4, len(ROWS))
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -107,9 +107,16 @@ def test_what_is_no_text_or_was_not_found_is_quarantined_with_its_address():
         + block(http(b"plain text", "text/plain"))
         + block(b"GET / HTTP/1.1\r\n\r\n", "request")
         + block(page("A resource."), "resource", Content_Type="text/html")
+        + block(b"20240229120000 example.org. 60 IN A 192.0.2.1", Content_Type="text/dns")
     )
     records = read(data)
-    assert outcome(data) == [(1, "not_text"), (2, "http_status"), (3, "plain text"), (5, "A resource.")]
+    assert outcome(data) == [
+        (1, "not_text"),
+        (2, "http_status"),
+        (3, "plain text"),
+        (5, "A resource."),
+        (6, "not_text"),
+    ]
     assert isinstance(records[0], Malformed)
     assert records[0].detail == f"content of type image/png; {url}"
 
