@@ -17,6 +17,7 @@ from types import ModuleType
 
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from params.run import RunParams
 from params.shard import ShardParams
@@ -30,6 +31,9 @@ from tasks.documents.shards import shard_writer
 
 # Prefect, once a test imports it, writes our log lines to the standard error of that test, closed by the next.
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
+settings.load_profile("unhurried")
 
 MODULES = (argparse, functools, json, logging, re, statistics, string, subprocess, textwrap, threading)
 POEM = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"

@@ -71,7 +71,7 @@ def test_clean_keeps_english_prose_and_a_short_chinese_poem(ingested, run, tmp_p
 def test_a_kept_document_has_clean_text_and_the_id_of_the_raw_text(ingested, run, tmp_path):
     raw = "\ufeff" + POEM.replace("\n", " \r\n") + "\u200b\r\n"
     make(CleanParams(), ingested([raw]), tmp_path / "out", run)
-    assert rows(tmp_path / "out" / "kept") == [{**document(raw), "text": POEM}]
+    assert rows(tmp_path / "out" / "kept") == [{**document(raw), "text": POEM, "language": "zh"}]
 
 
 def test_a_rejected_document_keeps_its_raw_text_with_rule_value_and_threshold(ingested, run, tmp_path):
