@@ -1,5 +1,6 @@
 """Documents to clean documents: normal form of the text, then the quality filters."""
 
+import json
 import logging
 from collections import Counter
 from functools import partial
@@ -8,73 +9,100 @@ from typing import TYPE_CHECKING
 
 from params.clean import CleanParams
 from params.errors import SourceError
+from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.stage import stage
 
 if TYPE_CHECKING:
-    from tasks.text.filtering import Tally
+    from tasks.text.tally import Tally
 
 log = logging.getLogger(__name__)
 
+REPORT_NAME = "report.json"
+"""{"rules": [RuleReport, …], "by_source": {name: SourceTally}, "removed": {rule: {"lines", "bytes"}}}."""
 _SHOWN = 3
 
 
-@stage(version=2)
+@stage(version=3)
 def clean(params: CleanParams, documents: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep the documents that are fit to learn from, in kept/; the others go to rejected/ with rule and value.
 
     Raises SourceError when none is left.
     """
-    from tasks.report.funnel import draw_losses
-    from tasks.text.filtering import Tally, filter_shard
+    from tasks.text.filtering import filter_shard
+    from tasks.text.tally import Tally
 
     shards = documents.paths("kept/*.arrow")
     unit = partial(filter_shard, params=params, out=out)
     tally = sum(run.map(unit, shards, name="clean shard"), Tally())
-    if not tally.docs_kept:
+    if not tally.whole.docs_kept:
         raise SourceError(_nothing_left(tally, params, out))
-    (out / "logs").mkdir(exist_ok=True)
-    draw_losses(out / "logs" / "rejected.png", tally.rejected, docs_in=tally.docs_in, title="clean")
+    _write_report(tally, params, out)
     return _metrics(tally)
 
 
-def _metrics(tally: "Tally") -> Metrics:
-    counts = {
-        "docs_in": tally.docs_in,
-        "docs_kept": tally.docs_kept,
-        "docs_rejected": tally.rejected.total(),
-        "bytes_in": tally.bytes_in,
-        "bytes_kept": tally.bytes_kept,
-        **{f"rejected.{rule}": count for rule, count in _by_count(tally.rejected)},
+def _write_report(tally: "Tally", params: CleanParams, out: Path) -> None:
+    from tasks.report.filters import draw_histograms, table_rows
+    from tasks.report.funnel import draw_losses
+    from tasks.text.reporting import rule_reports
+
+    rules = rule_reports(params, tally)
+    by_source = {source: vars(found) for source, found in sorted(tally.by_source.items())}
+    removed = {
+        rule: {"lines": tally.removed_lines[rule], "bytes": tally.removed_bytes[rule]} for rule in tally.removed_bytes
     }
-    worst = [f"{count:,} by {rule}" for rule, count in _by_count(tally.rejected)[:_SHOWN]]
+    report = {"rules": [vars(rule) for rule in rules], "by_source": by_source, "removed": removed}
+    write_atomic(out / REPORT_NAME, json.dumps(report, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    logs = out / "logs"
+    logs.mkdir(exist_ok=True)
+    draw_losses(logs / "rejected.png", tally.whole.rejected, docs_in=tally.whole.docs_in, title="clean")
+    draw_histograms(logs / "measured.png", rules)
+    lines = (json.dumps(row, ensure_ascii=False) for row in table_rows(by_source))
+    write_atomic(logs / "by_source.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _metrics(tally: "Tally") -> Metrics:
+    whole = tally.whole
+    counts = {
+        "docs_in": whole.docs_in,
+        "docs_kept": whole.docs_kept,
+        "docs_rejected": whole.rejected.total(),
+        "bytes_in": whole.bytes_in,
+        "bytes_kept": whole.bytes_kept,
+        "bytes_rejected": whole.bytes_rejected,
+        "bytes_removed": tally.removed_bytes.total(),
+        **{f"rejected.{rule}": count for rule, count in _by_count(whole.rejected)},
+        **{f"removed_lines.{rule}": count for rule, count in _by_count(+tally.removed_lines)},
+    }
+    worst = [f"{count:,} by {rule}" for rule, count in _by_count(whole.rejected)[:_SHOWN]]
     return Metrics(
         counts=counts,
-        headline=f"{tally.docs_in:,} -> {tally.docs_kept:,} documents, {tally.bytes_kept / 1e6:,.1f} MB"
+        headline=f"{whole.docs_in:,} -> {whole.docs_kept:,} documents, {whole.bytes_kept / 1e6:,.1f} MB"
         + (f" (rejected {', '.join(worst)})" if worst else ""),
-        speed=(tally.bytes_in / 1e6, "MB"),
+        speed=(whole.bytes_in / 1e6, "MB"),
     )
 
 
 def _nothing_left(tally: "Tally", params: CleanParams, out: Path) -> str:
-    if not tally.docs_in:
+    from tasks.text.reporting import rule_reports
+
+    whole = tally.whole
+    if not whole.docs_in:
         return "clean: no document came in; look at survey.sources and at what ingest rejected"
-    rules = _by_count(tally.rejected)
-    reasons = ", ".join(f"{count:,} broke {rule}{_threshold(rule, params)}" for rule, count in rules[:_SHOWN])
-    message = f"clean: no text is left of {tally.docs_in:,} documents: {reasons}"
+    thresholds = {rule.name: rule.threshold for rule in rule_reports(params, tally) if "." in rule.name}
+    rules = _by_count(whole.rejected)
+    reasons = ", ".join(
+        f"{count:,} broke {rule}" + (f" ({thresholds[rule]:g})" if rule in thresholds else "")
+        for rule, count in rules[:_SHOWN]
+    )
+    message = f"clean: no text is left of {whole.docs_in:,} documents: {reasons}"
     where = f"; each lies with its measured value in {out / 'rejected'}"
-    loose = next((rule for rule, _ in rules if _threshold(rule, params)), None)
+    loose = next((rule for rule, _ in rules if rule in thresholds), None)
     remedy = f"; loosen a rule, for example --set clean.{loose}=…, or turn it off with =null" if loose else ""
     return message + where + remedy
 
 
-def _threshold(rule: str, params: CleanParams) -> str:
-    """The value of the parameter behind a rule, in brackets; nothing for the rule that has none."""
-    section, _, name = rule.partition(".")
-    return f" ({getattr(getattr(params, section), name)})" if name else ""
-
-
-def _by_count(rejected: Counter[str]) -> list[tuple[str, int]]:
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
     """Rules from the one broken most; equal ones by name, so that the order never depends on the shards."""
-    return sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,7 @@
 """One shard of raw documents to one of clean documents and one of those that broke a rule."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,58 +11,61 @@ from params.clean import CleanParams
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import read_batches, shard_writer
 from tasks.text.buffers import texts_of
-from tasks.text.measures import measure
+from tasks.text.kernels import Counts
 from tasks.text.normalization import normalize
-from tasks.text.rules import Verdicts, judge
+from tasks.text.quality import Removal, judge_texts
+from tasks.text.rules import Verdicts
+from tasks.text.tally import SourceTally, Tally, histograms_of
+
+NORMALIZATION = "normalization"
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What became of documents."""
+class Filtered:
+    """A batch after the filters."""
 
-    docs_in: int = 0
-    docs_kept: int = 0
-    bytes_in: int = 0
-    """Raw text, UTF-8."""
-    bytes_kept: int = 0
-    """Clean text, UTF-8."""
-    rejected: Counter[str] = field(default_factory=Counter)
-    """Documents by the rule they broke."""
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            self.docs_in + other.docs_in,
-            self.docs_kept + other.docs_kept,
-            self.bytes_in + other.bytes_in,
-            self.bytes_kept + other.bytes_kept,
-            self.rejected + other.rejected,
-        )
+    kept: pa.RecordBatch
+    """Documents that are fit, with clean text."""
+    rejected: pa.RecordBatch
+    """Those that are not, with raw text and the reason."""
+    tally: Tally
 
 
 def filter_shard(shard: Path, *, params: CleanParams, out: Path) -> Tally:
-    """Write out/kept/ and out/rejected/ under the shard's name, unless an earlier attempt did.
+    """Write out/kept/, out/rejected/ and out/tally/ under the shard's name, unless an earlier attempt did.
 
     Rejected documents keep their raw text. Memory is bounded by the largest record batch.
     """
     kept, rejected = out / "kept" / shard.name, out / "rejected" / shard.name
-    if not (kept.exists() and rejected.exists()):
-        with shard_writer(kept, DOCUMENT) as kept_writer, shard_writer(rejected, REJECTED) as rejected_writer:
-            for batch in read_batches(shard):
-                fit, unfit = filter_batch(batch, params)
-                if fit.num_rows:
-                    kept_writer.write_batch(fit)
-                if unfit.num_rows:
-                    rejected_writer.write_batch(unfit)
-    return _tally(shard, kept, rejected)
+    tally_path = (out / "tally" / shard.name).with_suffix(".json")
+    if kept.exists() and rejected.exists() and tally_path.exists():
+        return Tally.load(tally_path)
+    tally = Tally()
+    with shard_writer(kept, DOCUMENT) as kept_writer, shard_writer(rejected, REJECTED) as rejected_writer:
+        for batch in read_batches(shard):
+            filtered = filter_batch(batch, params)
+            tally += filtered.tally
+            if filtered.kept.num_rows:
+                kept_writer.write_batch(filtered.kept)
+            if filtered.rejected.num_rows:
+                rejected_writer.write_batch(filtered.rejected)
+    tally_path.parent.mkdir(exist_ok=True)
+    tally.save(tally_path)
+    return tally
 
 
-def filter_batch(batch: pa.RecordBatch, params: CleanParams) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Documents that are fit, with clean text, and those that are not, with raw text and the reason."""
-    clean = normalize(batch.column("text"))
-    verdicts = judge(params, measure(clean, params.words.stop_words))
+def filter_batch(batch: pa.RecordBatch, params: CleanParams) -> Filtered:
+    """Bring the texts into normal form and hold them against the quality rules."""
+    raw = batch.column("text")
+    normal = normalize(raw)
+    judged = judge_texts(normal, params)
+    verdicts = judged.verdicts
     index = batch.schema.get_field_index("text")
-    fit = batch.set_column(index, DOCUMENT.field("text"), clean).filter(pa.array(verdicts.kept))
-    return fit, _with_reasons(batch, verdicts)
+    fit = batch.set_column(index, DOCUMENT.field("text"), judged.texts).filter(pa.array(verdicts.kept))
+    unfit = _with_reasons(batch, verdicts)
+    shrunk = Removal(NORMALIZATION, np.zeros(len(raw), np.int64), _sizes(raw) - _sizes(normal))
+    removals = (shrunk, *judged.removals)
+    return Filtered(fit, unfit, _tally(batch, fit, unfit, verdicts, removals))
 
 
 def _with_reasons(batch: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
@@ -77,14 +80,45 @@ def _with_reasons(batch: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*batch.take(pa.array(rows)).columns, *reasons], schema=REJECTED)
 
 
-def _tally(shard: Path, kept: Path, rejected: Path) -> Tally:
-    docs_in, bytes_in = _size(shard)
-    docs_kept, bytes_kept = _size(kept)
-    rules = Counter(rule for batch in read_batches(rejected) for rule in batch.column("rule").to_pylist())
-    return Tally(docs_in, docs_kept, bytes_in, bytes_kept, rules)
+def _tally(
+    batch: pa.RecordBatch,
+    kept: pa.RecordBatch,
+    rejected: pa.RecordBatch,
+    verdicts: Verdicts,
+    removals: tuple[Removal, ...],
+) -> Tally:
+    raw, clean, lost = (_by_source(part) for part in (batch, kept, rejected))
+    rules: dict[str, Counter[str]] = {source: Counter() for source in raw}
+    for source, rule in zip(rejected.column("source").to_pylist(), rejected.column("rule").to_pylist(), strict=True):
+        rules[source][rule] += 1
+    nothing = (0, 0)
+    return Tally(
+        {
+            source: SourceTally(
+                docs,
+                clean.get(source, nothing)[0],
+                size,
+                clean.get(source, nothing)[1],
+                lost.get(source, nothing)[1],
+                rules[source],
+            )
+            for source, (docs, size) in raw.items()
+        },
+        histograms_of(verdicts.rules),
+        Counter({removal.rule: int(removal.lines[verdicts.kept].sum()) for removal in removals}),
+        Counter({removal.rule: int(removal.num_bytes[verdicts.kept].sum()) for removal in removals}),
+    )
 
 
-def _size(shard: Path) -> tuple[int, int]:
-    """Documents of a shard and the bytes of their texts."""
-    sizes = [(b.num_rows, int(texts_of(b.column("text")).num_bytes.sum())) for b in read_batches(shard)]
-    return sum(rows for rows, _ in sizes), sum(size for _, size in sizes)
+def _by_source(batch: pa.RecordBatch) -> dict[str, tuple[int, int]]:
+    """Documents and bytes of text of each source."""
+    names = batch.column("source").dictionary_encode()
+    codes, sizes = names.indices.to_numpy(zero_copy_only=False), _sizes(batch.column("text"))
+    return {
+        name: (int((codes == code).sum()), int(sizes[codes == code].sum()))
+        for code, name in enumerate(names.dictionary.to_pylist())
+    }
+
+
+def _sizes(texts: pa.LargeStringArray) -> Counts:
+    return texts_of(texts).num_bytes

@@ -1,37 +1,65 @@
-"""Lines of a document: bullets, ellipses and repetitions. Blank lines count nowhere."""
+"""Lines and paragraphs of a document as they end: what they begin and end with, and whether they came before.
+
+Blank lines are no lines. A line is compared without the blanks at its end. Of the repeated ones the first million
+different ones are remembered: what bounds the memory.
+"""
 
 import numpy as np
 from numba import types
 
 from tasks.text.buffers import Bytes
-from tasks.text.characters import SPACE
+from tasks.text.characters import SPACE, TERMINAL
 from tasks.text.kernels import (
     BYTES,
     CLASSES,
+    COUNTS,
     FNV_OFFSET,
+    MUTABLE_COUNTS,
+    MUTABLE_HASHES,
     Classes,
     Counts,
     Hashes,
+    code_before,
     code_point,
     hash_on,
     kernel,
     subroutine,
 )
 
-NUM_LINE_MEASURES = 8
-_LINES, _CHARACTERS, _BULLETS, _ELLIPSIS_ENDS, _DUPLICATES, _DUPLICATE_CHARACTERS, _HASHES, _ELLIPSES = range(8)
-_LF, _HASH = 0x0A, 0x23
+NUM_LINE_MEASURES = 15
+(
+    NEWLINES,
+    LINES,
+    LINE_CHARACTERS,
+    LONGEST,
+    BULLETS,
+    ELLIPSIS_ENDS,
+    PUNCTUATED,
+    SHORT,
+    SHORT_UNSPACED,
+    DUPLICATES,
+    DUPLICATE_CHARACTERS,
+    PARAGRAPHS,
+    DUPLICATE_PARAGRAPHS,
+    DUPLICATE_PARAGRAPH_CHARACTERS,
+    REMEMBERED,
+) = range(NUM_LINE_MEASURES)
+MAX_REMEMBERED = 1 << 20
 _BULLET_CODES = tuple(map(ord, "-*·–•‣⁃■▪▶○●◦・"))
+_LF = 0x0A
+
+
+LINE_TABLE = (MUTABLE_HASHES, MUTABLE_COUNTS)
+
+
+def line_table(num_lines: int) -> tuple[Hashes, Counts]:
+    """A hash table for documents of so many lines, and the mark under which each slot is taken: 64 MB at most."""
+    slots = 1 << (4 * min(num_lines, MAX_REMEMBERED // 2)).bit_length()
+    return np.empty(slots, np.uint64), np.zeros(slots, np.int64)
 
 
 @subroutine
-def _is_bullet(code: int) -> bool:
-    """Whether a line that begins so is an item of a list."""
-    return code in _BULLET_CODES
-
-
-@subroutine
-def _ellipsis_weight(code: int) -> int:
+def ellipsis_weight(code: int) -> int:
     """3 for a character that is an ellipsis, 1 for a full stop (also the ideographic one), 0 for others."""
     if code in (0x2E, 0x3002):
         return 1
@@ -39,15 +67,155 @@ def _ellipsis_weight(code: int) -> int:
 
 
 @subroutine
-def _is_new(state: np.uint64, seen: Hashes, seen_in: Counts, mark: int) -> bool:
-    """Whether a hash was not yet met under this mark; remembers it. Open addressing over a power of two of slots."""
+def ellipsis_before(data: Bytes, start: int, at: int) -> int:
+    """Weight of the run of such characters that ends before a position; of 3 and more it is an ellipsis."""
+    weight = 0
+    while at > start and weight < 3:
+        code, width = code_before(data, at)
+        if ellipsis_weight(code) == 0:
+            break
+        weight += ellipsis_weight(code)
+        at -= width
+    return weight
+
+
+@subroutine
+def _hash_bytes(data: Bytes, start: int, stop: int) -> np.uint64:
+    """FNV-1a over words of eight bytes, then over the bytes that are left and the length."""
+    state = np.uint64(FNV_OFFSET)
+    at = start
+    while at + 8 <= stop:
+        value = np.uint64(0)
+        for index in range(8):
+            value |= np.uint64(data[at + index]) << np.uint64(8 * index)
+        state = hash_on(state, value)
+        state ^= state >> np.uint64(32)
+        at += 8
+    value = np.uint64(stop - start)
+    for index in range(at, stop):
+        value = value << np.uint64(8) | np.uint64(data[index])
+    state = hash_on(state, value)
+    return state ^ state >> np.uint64(32)
+
+
+@subroutine
+def _is_repeated(state: np.uint64, seen: Hashes, seen_in: Counts, mark: int, row: Counts) -> bool:
+    """Whether a hash was met before under this mark. Open addressing over a power of two of slots."""
     slot = np.int64(state & np.uint64(seen.size - 1))
     while seen_in[slot] == mark:
         if seen[slot] == state:
-            return False
+            return True
         slot = (slot + 1) & (seen.size - 1)
-    seen[slot], seen_in[slot] = state, mark
-    return True
+    if row[REMEMBERED] < MAX_REMEMBERED:
+        seen[slot], seen_in[slot] = state, mark
+        row[REMEMBERED] += 1
+    return False
+
+
+@subroutine
+def _first_code(data: Bytes, start: int, stop: int, classes: Classes) -> int:
+    """The first character of a line that is not blank."""
+    at, code = start, 0
+    while at < stop:
+        code, width = code_point(data, at)
+        if classes[code] & SPACE == 0:
+            break
+        at += width
+    return code
+
+
+@subroutine
+def _end_line(
+    data: Bytes,
+    start: int,
+    stop: int,
+    length: int,
+    classes: Classes,
+    short: Counts,
+    seen: Hashes,
+    seen_in: Counts,
+    mark: int,
+    row: Counts,
+) -> np.uint64:
+    """Count the line in data[start:stop], not blank and of `length` characters; its hash."""
+    row[LINES] += 1
+    row[LINE_CHARACTERS] += length
+    row[LONGEST] = max(row[LONGEST], length)
+    row[SHORT] += length <= short[0]
+    row[SHORT_UNSPACED] += length <= short[1]
+    row[BULLETS] += _first_code(data, start, stop, classes) in _BULLET_CODES
+    code, _ = code_before(data, stop)
+    row[PUNCTUATED] += classes[code] & TERMINAL != 0
+    row[ELLIPSIS_ENDS] += ellipsis_before(data, start, stop) >= 3
+    state = _hash_bytes(data, start, stop)
+    if _is_repeated(state, seen, seen_in, mark, row):
+        row[DUPLICATES] += 1
+        row[DUPLICATE_CHARACTERS] += length
+    return state
+
+
+@subroutine
+def _end_paragraph(state: np.uint64, length: int, seen: Hashes, seen_in: Counts, mark: int, row: Counts) -> None:
+    """Count a paragraph; `state` is made of the hashes of its lines."""
+    row[PARAGRAPHS] += 1
+    if _is_repeated(state, seen, seen_in, mark, row):
+        row[DUPLICATE_PARAGRAPHS] += 1
+        row[DUPLICATE_PARAGRAPH_CHARACTERS] += length
+
+
+@subroutine
+def trimmed(data: Bytes, start: int, stop: int, classes: Classes) -> int:
+    """Where a line ends without the blanks at its end; its start if it is blank."""
+    while stop > start:
+        code, width = code_before(data, stop)
+        if classes[code] & SPACE == 0:
+            break
+        stop -= width
+    return stop
+
+
+@subroutine
+def count_characters(data: Bytes, start: int, stop: int) -> int:
+    """Code points in data[start:stop]."""
+    found = 0
+    for at in range(start, stop):
+        found += data[at] & 0xC0 != 0x80
+    return found
+
+
+@kernel(
+    types.void(BYTES, types.int64, types.int64, CLASSES, COUNTS, *LINE_TABLE, types.int64, MUTABLE_COUNTS),
+)
+def measure_lines(
+    data: Bytes,
+    start: int,
+    stop: int,
+    classes: Classes,
+    short: Counts,
+    seen: Hashes,
+    seen_in: Counts,
+    mark: int,
+    row: Counts,
+) -> None:
+    """Count the lines and paragraphs of the text in data[start:stop]; `seen` holds them under `mark`."""
+    paragraph, paragraph_length = np.uint64(FNV_OFFSET), 0
+    at = begin = start
+    while begin < stop:
+        while at < stop and data[at] != _LF:
+            at += 1
+        row[NEWLINES] += at < stop
+        end = trimmed(data, begin, at, classes)
+        if end > begin:
+            length = count_characters(data, begin, end)
+            state = _end_line(data, begin, end, length, classes, short, seen, seen_in, mark, row)
+            paragraph, paragraph_length = hash_on(paragraph, state), paragraph_length + length + 1
+        elif paragraph_length > 0:
+            _end_paragraph(paragraph, paragraph_length - 1, seen, seen_in, mark, row)
+            paragraph, paragraph_length = np.uint64(FNV_OFFSET), 0
+        at += 1
+        begin = at
+    if paragraph_length > 0:
+        _end_paragraph(paragraph, paragraph_length - 1, seen, seen_in, mark, row)
 
 
 @kernel(types.int64(BYTES, types.int64, types.int64))
@@ -57,52 +225,3 @@ def count_breaks(data: Bytes, start: int, stop: int) -> int:
     for at in range(start, stop):
         found += data[at] == _LF
     return found
-
-
-@kernel(
-    types.void(
-        BYTES, types.int64, types.int64, CLASSES, types.int64[::1], types.uint64[::1], types.int64[::1], types.int64
-    )
-)
-def measure_lines(
-    data: Bytes, start: int, stop: int, classes: Classes, row: Counts, seen: Hashes, seen_in: Counts, mark: int
-) -> None:
-    """Count the lines of the text in data[start:stop]; `seen` holds the hashes of lines, valid under `mark`.
-
-    `length` and `state` run over the line from its first character that is not blank; `end_length` and `end_state`
-    are what they were at the last one.
-    """
-    state = end_state = np.uint64(FNV_OFFSET)
-    length = end_length = run = 0
-    ends_so = False
-    at = start
-    while at <= stop:
-        code, width = _LF, 1
-        if at < stop:
-            code, width = code_point(data, at)
-        at += width
-        weight = _ellipsis_weight(code)
-        if weight == 0 and run > 0:
-            row[_ELLIPSES] += run >= 3
-            ends_so, run = run >= 3, 0
-        if code == _LF:
-            if end_length > 0:
-                row[_LINES] += 1
-                row[_CHARACTERS] += end_length
-                row[_ELLIPSIS_ENDS] += ends_so
-                if not _is_new(end_state, seen, seen_in, mark):
-                    row[_DUPLICATES] += 1
-                    row[_DUPLICATE_CHARACTERS] += end_length
-            state = end_state = np.uint64(FNV_OFFSET)
-            length, end_length, ends_so = 0, 0, False
-            continue
-        is_blank = classes[code] & SPACE != 0
-        if length == 0 and is_blank:
-            continue
-        run += weight
-        row[_BULLETS] += length == 0 and _is_bullet(code)
-        row[_HASHES] += code == _HASH
-        state, length = hash_on(state, code), length + 1
-        if not is_blank:
-            end_state, end_length = state, length
-            ends_so = False

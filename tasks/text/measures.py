@@ -1,7 +1,8 @@
-"""What the quality filters look at: words, lines and scripts of documents, counted in one pass over their bytes.
+"""What the quality filters look at: characters, words, lines and n-grams of documents, counted in one pass.
 
-Words are cut as `\\w+(?:[^\\w\\s]+\\w+)*|[^\\w\\s]` does, with marks among the \\w: of the simple rules the one
-that decides most often as datatrove's word tokenizer does.
+Words are cut as `\\w+(?:[^\\w\\s]+\\w+)*` does, with marks among the \\w, but at a single - / : = < > or comma before a
+letter, and with the dashes and slashes right before them: of the simple rules the ones that decide most often as
+datatrove's word tokenizer (spaCy's) does. Every letter of a script without spaces is a word of its own.
 """
 
 from collections.abc import Sequence
@@ -13,51 +14,50 @@ import pyarrow as pa
 from numba import types
 
 from tasks.text.buffers import Bytes, Offsets, texts_of
-from tasks.text.characters import ALPHABETIC, LATIN, LETTER, SPACE, UNSPACED, WORD, character_classes, lower_case
-from tasks.text.kernels import (
-    BYTES,
-    CLASSES,
-    CODES,
-    FNV_OFFSET,
-    HASHES,
-    OFFSETS,
-    Classes,
-    Codes,
-    Counts,
-    Hashes,
-    code_point,
-    hash_on,
-    hash_word,
-    kernel,
-    lower,
-    subroutine,
+from tasks.text.characters import character_classes, classes_between_blanks
+from tasks.text.kernels import BYTES, CLASSES, COUNTS, OFFSETS, ROWS, Classes, Counts, Hashes, kernel
+from tasks.text.lines import LINE_TABLE, NUM_LINE_MEASURES, count_breaks, line_table, measure_lines
+from tasks.text.ngrams import NGRAM_SCRATCH, Ids, measure_ngrams, ngram_scratch
+from tasks.text.tokens import (
+    LETTERS,
+    NUM_TOKEN_MEASURES,
+    STOP_CHARACTERS,
+    STOP_TABLE,
+    STOP_WORDS,
+    UNSPACED_LETTERS,
+    StopTable,
+    find_stop_words,
+    measure_tokens,
+    stop_table,
 )
-from tasks.text.lines import NUM_LINE_MEASURES, count_breaks, measure_lines
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
-MAX_STOP_WORDS = 63
 UNSPACED_SHARE = 0.3
 """Share of its letters from which a document counts as unspaced (ChineseWebText takes 30 % Chinese): one Han character
 says about as much as three Latin letters, and technical Chinese is full of Latin names."""
 
-_CHARACTERS, _LETTERS, _UNSPACED, _LATIN, _TOKENS, _WORDS, _WORD_CHARACTERS, _ALPHABETIC, _STOPS = range(9)
-_NUM_WORD_MEASURES = 9
-_ROWS = types.int64[:, ::1]
-_ROW = types.int64[::1]
-
 
 @dataclass(frozen=True)
 class Measures:
-    """Counts of each document, all of shape (documents,)."""
+    """Counts of each document, of shape (documents,) where nothing else is said."""
 
+    length: Counts
+    """All characters."""
     characters: Counts
-    """Characters that are not blank."""
+    """Those that are not blank."""
+    alphanumeric: Counts
+    """Letters, marks and numbers."""
     letters: Counts
     """Letters and marks."""
     unspaced_letters: Counts
     """Those of scripts without spaces between words."""
     latin_letters: Counts
+    hashes: Counts
+    """# signs."""
+    ellipses: Counts
+    """Runs of three and more full stops, or with a character such as …; …… counts once."""
     tokens: Counts
     """Words, and marks of punctuation that stand outside words."""
     words: Counts
@@ -66,23 +66,34 @@ class Measures:
     alphabetic_words: Counts
     """Words with at least one letter."""
     stop_words: Counts
-    """How many different stop words occur."""
+    """How many different ones occur."""
+    stop_characters: Counts
+    newlines: Counts
     lines: Counts
     """Lines that are not blank."""
     line_characters: Counts
-    """Their characters, blanks at both ends left out."""
+    """Their characters, blanks at the end left out."""
+    longest_line: Counts
     bullet_lines: Counts
     """Lines that start with a bullet."""
     ellipsis_lines: Counts
     """Lines that end with an ellipsis."""
+    punctuated_lines: Counts
+    """Lines that end with what ends a sentence."""
+    short_lines: Counts
+    short_lines_unspaced: Counts
+    """The same by the limit for unspaced scripts."""
     duplicate_lines: Counts
     """Lines that equal an earlier line."""
     duplicate_line_characters: Counts
-    """Their characters."""
-    hashes: Counts
-    """# signs."""
-    ellipses: Counts
-    """Runs of three and more full stops, or with a character such as …; …… counts once."""
+    paragraphs: Counts
+    """Lines up to a blank one."""
+    duplicate_paragraphs: Counts
+    duplicate_paragraph_characters: Counts
+    remembered: Counts
+    """Different lines and paragraphs, up to the limit of the memory."""
+    ngrams: Rows
+    """Characters in n-grams, as asked for; (documents, sizes)."""
 
     @property
     def unspaced(self) -> npt.NDArray[np.bool_]:
@@ -90,81 +101,106 @@ class Measures:
         return (self.letters > 0) & (self.unspaced_letters >= UNSPACED_SHARE * self.letters)
 
 
-def measure(column: pa.LargeStringArray, stop_words: Sequence[str]) -> Measures:
-    """Measures of every text of a column; stop words are compared in lower case."""
-    assert len(stop_words) <= MAX_STOP_WORDS, f"{len(stop_words)} stop words do not fit the {MAX_STOP_WORDS} bits"
+@dataclass(frozen=True)
+class NgramSizes:
+    """Which n-grams are measured, and how."""
+
+    sizes: tuple[int, ...] = ()
+    num_top: int = 0
+    """For so many of the sizes the most frequent n-gram; for the others all that came before."""
+    count_single: bool = False
+    """The most frequent n-gram counts even if it occurs once."""
+
+    @property
+    def row(self) -> list[int]:
+        """The last two as the kernel reads them."""
+        return [self.num_top, int(self.count_single)]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured; anything that is always the same is not here."""
+
+    stop_words: Sequence[str] = ()
+    stop_characters: Sequence[str] = ()
+    short_line_lengths: tuple[int, int] = (30, 30)
+    ngrams: NgramSizes = NgramSizes()
+    """In spaced scripts."""
+    ngrams_unspaced: NgramSizes = NgramSizes()
+    split_at_blanks: bool = False
+
+
+def measure(column: pa.LargeStringArray, request: Request) -> Measures:
+    """Measures of every text of a column."""
     data, offsets = texts_of(column)
-    stops = np.array([hash_word(word.lower()) for word in stop_words], np.uint64)
-    words = np.zeros((len(column), _NUM_WORD_MEASURES), np.int64)
-    lines = np.zeros((len(column), NUM_LINE_MEASURES), np.int64)
-    _measure(data, offsets, character_classes(), lower_case(), stops, words, lines)
-    words[:, _STOPS] = np.bitwise_count(words[:, _STOPS])
-    return Measures(*words.T, *lines.T)
+    sizes = [np.array(ngrams.sizes, np.int64) for ngrams in (request.ngrams, request.ngrams_unspaced)]
+    width = max(map(len, sizes))
+    tokens, lines, ngrams = (
+        np.zeros((len(column), columns), np.int64) for columns in (NUM_TOKEN_MEASURES, NUM_LINE_MEASURES, width)
+    )
+    _measure(
+        data,
+        offsets,
+        classes_between_blanks() if request.split_at_blanks else character_classes(),
+        stop_table(request.stop_words, request.stop_characters),
+        np.array(request.short_line_lengths),
+        *line_table(_most_lines(data, offsets)),
+        *sizes,
+        np.array([request.ngrams.row, request.ngrams_unspaced.row]),
+        *ngram_scratch(int(np.diff(offsets).max(initial=0))),
+        tokens,
+        lines,
+        ngrams,
+    )
+    tokens[:, [STOP_WORDS, STOP_CHARACTERS]] = np.bitwise_count(tokens[:, [STOP_WORDS, STOP_CHARACTERS]])
+    return Measures(*tokens.T, *lines.T, ngrams)
 
 
-@subroutine
-def _close_word(row: Counts, state: np.uint64, length: int, alphabetic: int, stops: Hashes) -> None:
-    """Count a word that has ended."""
-    row[_TOKENS] += 1
-    row[_WORDS] += 1
-    row[_WORD_CHARACTERS] += length
-    row[_ALPHABETIC] += alphabetic
-    for index in range(stops.size):
-        if stops[index] == state:
-            row[_STOPS] |= np.int64(1) << index
-
-
-@kernel(types.void(BYTES, types.int64, types.int64, CLASSES, CODES, HASHES, _ROW))
-def _measure_words(
-    data: Bytes, start: int, stop: int, classes: Classes, lower_case: Codes, stops: Hashes, row: Counts
-) -> None:
-    """Count characters, letters and words of the text in data[start:stop].
-
-    `state` and `length` run over the word and the punctuation after it, `word_state` and `word_length` end with its
-    last \\w: only when another \\w follows does the punctuation in between belong to the word.
-    """
-    state = word_state = np.uint64(FNV_OFFSET)
-    length = word_length = alphabetic = 0
-    at = start
-    while at <= stop:
-        kind, code, width = SPACE, 0, 1
-        if at < stop:
-            code, width = code_point(data, at)
-            kind = int(classes[code] & 0xFFFF)
-        at += width
-        if kind & SPACE:
-            if word_length > 0:
-                _close_word(row, word_state, word_length, alphabetic, stops)
-                row[_TOKENS] += length - word_length
-                state = np.uint64(FNV_OFFSET)
-                length = word_length = alphabetic = 0
-            continue
-        row[_CHARACTERS] += 1
-        if kind & WORD or word_length > 0:
-            state = hash_on(state, lower(code, lower_case))
-            length += 1
-        else:
-            row[_TOKENS] += 1
-        if kind & WORD:
-            word_state, word_length = state, length
-            row[_LETTERS] += kind & LETTER != 0
-            row[_UNSPACED] += kind & UNSPACED != 0
-            row[_LATIN] += kind & LATIN != 0
-            alphabetic |= kind & ALPHABETIC != 0
-
-
-@kernel(types.void(BYTES, OFFSETS, CLASSES, CODES, HASHES, _ROWS, _ROWS))
-def _measure(
-    data: Bytes, offsets: Offsets, classes: Classes, lower_case: Codes, stops: Hashes, words: Counts, lines: Counts
-) -> None:
-    most = 1
+@kernel(types.int64(BYTES, OFFSETS))
+def _most_lines(data: Bytes, offsets: Offsets) -> int:
+    """Lines of the document that has most of them."""
+    most = 0
     for text in range(offsets.size - 1):
         most = max(most, count_breaks(data, offsets[text], offsets[text + 1]) + 1)
-    size = 2
-    while size < 2 * most:
-        size *= 2
-    seen, seen_in = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+    return most
+
+
+@kernel(
+    types.void(
+        BYTES, OFFSETS, CLASSES, STOP_TABLE, COUNTS, *LINE_TABLE, COUNTS, COUNTS, ROWS, *NGRAM_SCRATCH, ROWS, ROWS, ROWS
+    )
+)
+def _measure(
+    data: Bytes,
+    offsets: Offsets,
+    classes: Classes,
+    stops: StopTable,
+    short: Counts,
+    lines_seen: Hashes,
+    seen_in: Counts,
+    sizes: Counts,
+    sizes_unspaced: Counts,
+    how: Rows,
+    keys: Hashes,
+    ends: Counts,
+    places: Ids,
+    groups: Ids,
+    counts: Ids,
+    seen: Hashes,
+    numbers: Counts,
+    tokens: Rows,
+    lines: Rows,
+    ngrams: Rows,
+) -> None:
+    base = 0
     for text in range(offsets.size - 1):
-        start, stop = offsets[text], offsets[text + 1]
-        _measure_words(data, start, stop, classes, lower_case, stops, words[text])
-        measure_lines(data, start, stop, classes, lines[text], seen, seen_in, text + 1)
+        start, stop, row = offsets[text], offsets[text + 1], tokens[text]
+        num = measure_tokens(data, start, stop, classes, keys, ends, row)
+        find_stop_words(keys, num, stops, row)
+        measure_lines(data, start, stop, classes, short, lines_seen, seen_in, text + 1, lines[text])
+        unspaced = row[UNSPACED_LETTERS] > 0 and row[UNSPACED_LETTERS] >= UNSPACED_SHARE * row[LETTERS]
+        wanted = sizes_unspaced if unspaced else sizes
+        top, single = how[int(unspaced)]
+        base = measure_ngrams(
+            num, wanted, top, single, base, keys, ends, places, groups, counts, seen, numbers, ngrams[text]
+        )

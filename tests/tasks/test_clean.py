@@ -63,6 +63,8 @@ def test_clean_keeps_english_prose_and_a_short_chinese_poem(ingested, run, tmp_p
         "docs_rejected": 0,
         "bytes_in": len((PROSE + POEM).encode()),
         "bytes_kept": len((PROSE + POEM).encode()),
+        "bytes_rejected": 0,
+        "bytes_removed": 0,
     }
 
 
@@ -86,7 +88,7 @@ def test_counts_name_every_rule_that_was_broken(ingested, run, tmp_path):
     assert {name: count for name, count in metrics.counts.items() if name.startswith("rejected.")} == {
         "rejected.words.min_words": 2,
         "rejected.empty": 1,
-        "rejected.lines.max_duplicate_lines": 1,
+        "rejected.repetition_unspaced.max_duplicate_paragraphs": 1,
     }
 
 
@@ -130,6 +132,7 @@ def test_an_interrupted_draft_goes_on_to_the_same_bytes(ingested, run, tmp_path)
     make(CleanParams(), documents, broken, run)
     (broken / "kept" / shard_name(0)).unlink()
     (broken / "rejected" / shard_name(1)).unlink()
+    (broken / "tally" / "000001.json").unlink()
     (broken / "kept" / f"{shard_name(1)}.tmp").write_bytes(b"half a shard")
     untouched = (broken / "kept" / shard_name(2)).stat().st_mtime_ns
     assert make(CleanParams(), documents, broken, run) == expected

@@ -1,0 +1,231 @@
+"""Tokens of a document as they are found: hashed, counted, and kept for the n-grams."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from tasks.text.buffers import Bytes
+from tasks.text.characters import ALPHABETIC, ALPHANUMERIC, COUNTED, LATIN, LETTER, SPACE, UNSPACED, WORD
+from tasks.text.kernels import (
+    BYTES,
+    CLASSES,
+    FNV_OFFSET,
+    MUTABLE_COUNTS,
+    MUTABLE_HASHES,
+    Classes,
+    Counts,
+    Hashes,
+    code_point,
+    hash_on,
+    hash_word,
+    kernel,
+    subroutine,
+)
+from tasks.text.lines import ellipsis_before, ellipsis_weight
+
+NUM_TOKEN_MEASURES = 14
+(
+    LENGTH,
+    CHARACTERS,
+    ALPHANUMERICS,
+    LETTERS,
+    UNSPACED_LETTERS,
+    LATIN_LETTERS,
+    HASHES,
+    ELLIPSES,
+    TOKENS,
+    WORDS,
+    WORD_CHARACTERS,
+    ALPHABETIC_WORDS,
+    STOP_WORDS,
+    STOP_CHARACTERS,
+) = range(NUM_TOKEN_MEASURES)
+_HASH, _SLASH, _DOT = map(ord, "#/.")
+_STOP_SLOTS = 1024
+_STICKY = tuple(map(ord, "-/\\|^~@+."))
+_SPLITTING = tuple(map(ord, "-/:=<>,"))
+
+
+class StopTable(NamedTuple):
+    """A hash table of stop words, each with its bit in the word list and in the character list."""
+
+    keys: Hashes
+    word_bits: Counts
+    character_bits: Counts
+
+
+STOP_TABLE = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1]), StopTable)
+
+
+def stop_table(words: Sequence[str], characters: Sequence[str]) -> StopTable:
+    """Words in lower case, upper case and with a capital count as one."""
+    table = StopTable(
+        np.zeros(_STOP_SLOTS, np.uint64), np.zeros(_STOP_SLOTS, np.int64), np.zeros(_STOP_SLOTS, np.int64)
+    )
+    for stops, bits in ((words, table.word_bits), (characters, table.character_bits)):
+        for index, word in enumerate(stops):
+            for form in {word.lower(), word.upper(), word.capitalize()}:
+                bits[_slot_of(hash_word(form), table)] |= 1 << index
+    return table
+
+
+def _slot_of(key: int, table: StopTable) -> int:
+    slot = key % _STOP_SLOTS
+    while table.keys[slot] not in (0, key):
+        slot = (slot + 1) % _STOP_SLOTS
+    table.keys[slot] = key
+    return slot
+
+
+@subroutine
+def _add_token(key: np.uint64, length: int, num: int, keys: Hashes, ends: Counts, row: Counts) -> int:
+    """Count a token and keep it for the n-grams; how many are kept now."""
+    row[TOKENS] += 1
+    if num >= keys.size:
+        return num
+    keys[num] = key
+    ends[num + 1] = ends[num] + length
+    return num + 1
+
+
+@subroutine
+def _add_word(key: np.uint64, length: int, kinds: int, num: int, keys: Hashes, ends: Counts, row: Counts) -> int:
+    """Count a token that is a word; `kinds` are the classes of its characters."""
+    row[WORDS] += 1
+    row[WORD_CHARACTERS] += length
+    row[ALPHABETIC_WORDS] += kinds & ALPHABETIC != 0
+    return _add_token(key, length, num, keys, ends, row)
+
+
+@subroutine
+def _add_marks(data: Bytes, start: int, stop: int, num: int, keys: Hashes, ends: Counts, row: Counts) -> int:
+    """Count the punctuation in data[start:stop]: a token each, or one for several of the same that stick together."""
+    state, length, before = np.uint64(FNV_OFFSET), 0, -1
+    at = start
+    while at < stop:
+        code, width = code_point(data, at)
+        at += width
+        if length > 0 and not (code == before and _sticks(code)):
+            num = _add_token(state, length, num, keys, ends, row)
+            state, length = np.uint64(FNV_OFFSET), 0
+        state, length, before = hash_on(state, code), length + 1, code
+    return _add_token(state, length, num, keys, ends, row) if length > 0 else num
+
+
+@subroutine
+def _end_token(
+    data: Bytes,
+    word_end: int,
+    at: int,
+    word_state: np.uint64,
+    word_length: int,
+    kinds: int,
+    num: int,
+    keys: Hashes,
+    ends: Counts,
+    row: Counts,
+) -> int:
+    """Count the word that ended at `word_end`, if there is one, and the marks from there up to `at`."""
+    if word_length > 0:
+        num = _add_word(word_state, word_length, kinds, num, keys, ends, row)
+    if word_end < at:
+        num = _add_marks(data, word_end, at, num, keys, ends, row)
+    return num
+
+
+@subroutine
+def _count_mark(data: Bytes, start: int, at: int, code: int, row: Counts) -> None:
+    """Count a # sign, or an ellipsis at the character that makes it one."""
+    if code == _HASH:
+        row[HASHES] += 1
+        return
+    before = ellipsis_before(data, start, at)
+    row[ELLIPSES] += before < 3 and before + ellipsis_weight(code) >= 3
+
+
+@subroutine
+def _sticks(code: int) -> bool:
+    """Whether a mark before a word belongs to it, and marks of its kind in a row are one token, as in spaCy."""
+    return code in _STICKY
+
+
+@subroutine
+def _splits(code: int, kind: int) -> bool:
+    """Whether a single mark between two words parts them, the second beginning with a character of this kind."""
+    return kind & ALPHABETIC != 0 and code in _SPLITTING
+
+
+@kernel(
+    types.int64(BYTES, types.int64, types.int64, CLASSES, MUTABLE_HASHES, MUTABLE_COUNTS, MUTABLE_COUNTS),
+)
+def measure_tokens(
+    data: Bytes, start: int, stop: int, classes: Classes, keys: Hashes, ends: Counts, row: Counts
+) -> int:
+    """Count characters and tokens of the text in data[start:stop]; how many tokens are kept.
+
+    `state` and `length` run over the word and the marks after it; `word_state`, `word_length` and `word_end` stand at
+    its last \\w: only when another \\w follows do the marks in between belong to the word.
+    """
+    state = word_state = np.uint64(FNV_OFFSET)
+    length = word_length = kinds = num = mark = 0
+    characters = blanks = letters = alphanumerics = latin = unspaced = 0
+    is_path = is_dotted = False
+    at = word_end = start
+    while at < stop:
+        code, width = code_point(data, at)
+        kind = int(classes[code])
+        characters += 1
+        if kind & COUNTED:
+            _count_mark(data, start, at, code, row)
+        if kind & (WORD | UNSPACED) == WORD:
+            if length > word_length > 0:
+                is_single = length - word_length == 1
+                is_path |= mark == _SLASH and (is_dotted or not is_single)
+                is_dotted |= mark == _DOT and kind & ALPHABETIC != 0
+                if is_single and not is_path and _splits(mark, kind):
+                    num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
+                    state, length, kinds, is_dotted = np.uint64(FNV_OFFSET), 0, 0, False
+            state, length = hash_on(state, code), length + 1
+            word_state, word_length, word_end = state, length, at + width
+            kinds |= kind
+            letters += kind & LETTER != 0
+            alphanumerics += kind & ALPHANUMERIC != 0
+            latin += kind & LATIN != 0
+        elif kind & (SPACE | UNSPACED) or (word_length == 0 and not _sticks(code)):
+            if length > 0:
+                num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
+                state, length, word_length, kinds = np.uint64(FNV_OFFSET), 0, 0, 0
+                is_path = is_dotted = False
+            if kind & UNSPACED:
+                num = _add_word(hash_on(state, code), 1, kind, num, keys, ends, row)
+                unspaced += 1
+            elif kind & SPACE:
+                blanks += 1
+            else:
+                num = _add_token(hash_on(state, code), 1, num, keys, ends, row)
+        else:
+            word_end = word_end if length > 0 else at
+            state, length, mark = hash_on(state, code), length + 1, code
+        at += width
+    if length > 0:
+        num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
+    row[LENGTH], row[CHARACTERS] = characters, characters - blanks
+    row[ALPHANUMERICS], row[LETTERS] = alphanumerics + unspaced, letters + unspaced
+    row[UNSPACED_LETTERS], row[LATIN_LETTERS] = unspaced, latin
+    return num
+
+
+@kernel(types.void(MUTABLE_HASHES, types.int64, STOP_TABLE, MUTABLE_COUNTS))
+def find_stop_words(keys: Hashes, num: int, stops: StopTable, row: Counts) -> None:
+    """Set the bits of the stop words among the first `num` tokens."""
+    stop_keys = stops.keys
+    for index in range(num):
+        slot = np.int64(keys[index] & np.uint64(stop_keys.size - 1))
+        while stop_keys[slot] != np.uint64(0):
+            if stop_keys[slot] == keys[index]:
+                row[STOP_WORDS] |= stops.word_bits[slot]
+                row[STOP_CHARACTERS] |= stops.character_bits[slot]
+                break
+            slot = (slot + 1) & (stop_keys.size - 1)
