@@ -60,12 +60,17 @@ def is_unspaced(character: str) -> bool:
     return bool(character_classes()[ord(character)] & UNSPACED)
 
 
+def shape_of(character: str) -> str:
+    if character.isspace():
+        return " "
+    if is_word(character):
+        return "U" if is_unspaced(character) else "w"
+    return "s" if character in STICKY else "."
+
+
 def tokens_of(text: str) -> list[str]:
     """Tokens, piece by piece between blanks and letters of unspaced scripts, which are tokens of their own."""
-    shape = "".join(
-        " " if c.isspace() else "U" if is_unspaced(c) else "w" if is_word(c) else "s" if c in STICKY else "."
-        for c in text
-    )
+    shape = "".join(map(shape_of, text))
     pieces = re.finditer("U|[^ U]+", shape)
     return [token for piece in pieces for token in tokens_in(text[slice(*piece.span())], piece[0])]
 
