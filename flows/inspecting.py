@@ -41,13 +41,13 @@ def inspect(arguments: argparse.Namespace) -> int:
     console = make_console()
     console.print(Text(f"{result.stage} {result.fingerprint[:8]}: {headline(result)}", style="bold"))
     console.print(Text(str(result.folder), style="dim"))
-    if holds_documents(result):
-        _print_samples(console, result, arguments)
+    if not holds_documents(result):
+        _print_figures(console, result)
+        return 0
+    _print_samples(console, result, arguments)
     for name, show in (("report.json", _print_report), ("clusters.json", _print_clusters)):
         if (path := result.folder / name).exists():
             show(console, json.loads(path.read_text(encoding="utf-8")))
-    if not holds_documents(result):
-        _print_figures(console, result)
     return 0
 
 

@@ -25,7 +25,7 @@ REPORT_NAME = "report.json"
 _SHOWN = 3
 
 
-@stage(version=3)
+@stage(version=3, volatile=("logs/*", REPORT_NAME, "tally/*"))
 def clean(params: CleanParams, documents: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep the documents that are fit to learn from, in kept/; the others go to rejected/ with rule and value.
 

@@ -123,8 +123,9 @@ def stage(
     """Make `work(params, *inputs: Manifest, out: Path, run: Run) -> Metrics` a stage of the pipeline.
 
     `version` is raised by hand when the code begins to make other bytes; `volatile` names files (glob patterns) that
-    depend on the machine's speed and are no part of the digest; `identity(params, run, *inputs)` replaces the
-    parameters in the recipe where they do not say what decides the bytes (paths stand for the files found there).
+    are no part of the digest, as they depend on the machine's speed or no later stage reads them;
+    `identity(params, run, *inputs)` replaces the parameters in the recipe where they do not say what decides the bytes
+    (paths stand for the files found there).
     """
     return lambda work: Stage(work, version=version, volatile=volatile, identity=identity)
 

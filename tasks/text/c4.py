@@ -34,7 +34,7 @@ from tasks.text.kernels import (
     kernel,
     subroutine,
 )
-from tasks.text.lines import ellipsis_before, trimmed
+from tasks.text.lines import ellipsis_before, indented, trimmed
 from tasks.text.measures import Rows
 
 LINE_RULES = ("max_word_length", "terminal_punctuation", "min_words_per_line", "line_phrases")
@@ -215,17 +215,6 @@ def _is_punctuated(kept: Bytes, start: int, stop: int, classes: Classes) -> bool
     return classes[code] & TERMINAL != 0 or code in _QUOTES
 
 
-@subroutine
-def _indented(data: Bytes, start: int, stop: int, classes: Classes) -> int:
-    """Where a line that is not blank begins after its indent."""
-    while start < stop:
-        code, width = code_point(data, start)
-        if classes[code] & SPACE == 0:
-            break
-        start += width
-    return start
-
-
 @kernel(
     types.int64(
         BYTES,
@@ -320,7 +309,7 @@ def _filter(
             stop = trimmed(data, begin, at, classes)
             at += 1
             if stop > begin:
-                start = _indented(data, begin, stop, classes)
+                start = indented(data, begin, stop, classes)
                 row[_LINES] += 1
                 write = end + 1 if end > first else end
                 line_end = _filter_line(

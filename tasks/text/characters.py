@@ -8,14 +8,31 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-WORD, SPACE, LETTER, ALPHABETIC, UNSPACED, LATIN, DROP, BREAK, JOINS, COMPOSES, TERMINAL, COUNTED, ALPHANUMERIC = (
-    1 << bit for bit in range(13)
-)
+(
+    WORD,
+    SPACE,
+    LETTER,
+    ALPHABETIC,
+    UNSPACED,
+    LATIN,
+    DROP,
+    BREAK,
+    JOINS,
+    COMPOSES,
+    TERMINAL,
+    COUNTED,
+    ALPHANUMERIC,
+    BULLET,
+    STICKY,
+    SPLITTING,
+) = (1 << bit for bit in range(16))
 """WORD: letters, marks, numbers, connectors (UTS 18, annex C; Python's \\w leaves out marks, which cuts Thai and
 Hindi words). LETTER: letters and marks. ALPHABETIC: letters only. UNSPACED: letters of scripts without spaces
 between words. LATIN: Latin letters. DROP: invisible, removed. BREAK: ends a line. JOINS: may be followed by a
 joiner. COMPOSES: may not stay as it is in NFC. TERMINAL: ends a sentence (Sentence_Terminal of UAX 44). COUNTED: #
-and what ellipses are made of. ALPHANUMERIC: letters, marks and numbers."""
+and what ellipses are made of. ALPHANUMERIC: letters, marks and numbers. BULLET:
+begins an item of a list. STICKY: belongs to the word after it, and several in a row are one token, as in spaCy.
+SPLITTING: parts two words when it stands alone between them, as in spaCy."""
 
 ZWNJ, ZWJ = 0x200C, 0x200D
 
@@ -83,6 +100,9 @@ _TERMINAL_CODES = (
 )  # fmt: skip
 """The members of Sentence_Terminal in the scripts of today; in the older ones it has some eighty more."""
 _COUNTED_CODES = tuple(map(ord, "#.。…⋯"))
+_BULLET_CODES = tuple(map(ord, "-*·–•‣⁃■▪▶○●◦・"))
+_STICKY_CODES = tuple(map(ord, "-/\\|^~@+."))
+_SPLITTING_CODES = tuple(map(ord, "-/:=<>,"))
 _EMOJI_MODIFIERS = ((0xFE0F, 0xFE0F), (0x1F3FB, 0x1F3FF))
 _HANGUL_VOWELS_AND_TAILS = ((0x1161, 0x1175), (0x11A8, 0x11C2))
 _BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
@@ -112,8 +132,14 @@ def character_classes() -> npt.NDArray[np.uint16]:
     _mark(table, _DROPPED_RANGES, DROP)
     _mark(table, ((code, code) for code in _may_compose()), COMPOSES)
     _mark(table, _HANGUL_VOWELS_AND_TAILS, COMPOSES)
-    table[list(_TERMINAL_CODES)] |= TERMINAL
-    table[list(_COUNTED_CODES)] |= COUNTED
+    for codes, bit in (
+        (_TERMINAL_CODES, TERMINAL),
+        (_COUNTED_CODES, COUNTED),
+        (_BULLET_CODES, BULLET),
+        (_STICKY_CODES, STICKY),
+        (_SPLITTING_CODES, SPLITTING),
+    ):
+        table[list(codes)] |= bit
     table[[ord("\t"), *map(ord, _BREAKS)]] &= ~np.uint16(DROP)
     table[list(map(ord, _BREAKS))] |= BREAK
     table.flags.writeable = False

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 
 from tasks.text.buffers import Bytes
-from tasks.text.characters import SPACE, TERMINAL
+from tasks.text.characters import BULLET, SPACE, TERMINAL
 from tasks.text.kernels import (
     BYTES,
     CLASSES,
@@ -45,7 +45,6 @@ NUM_LINE_MEASURES = 15
     REMEMBERED,
 ) = range(NUM_LINE_MEASURES)
 MAX_REMEMBERED = 1 << 20
-_BULLET_CODES = tuple(map(ord, "-*·–•‣⁃■▪▶○●◦・"))
 _LF = 0x0A
 
 
@@ -113,15 +112,14 @@ def _is_repeated(state: np.uint64, seen: Hashes, seen_in: Counts, mark: int, row
 
 
 @subroutine
-def _first_code(data: Bytes, start: int, stop: int, classes: Classes) -> int:
-    """The first character of a line that is not blank."""
-    at, code = start, 0
-    while at < stop:
-        code, width = code_point(data, at)
+def indented(data: Bytes, start: int, stop: int, classes: Classes) -> int:
+    """Where a line that is not blank begins after its indent."""
+    while start < stop:
+        code, width = code_point(data, start)
         if classes[code] & SPACE == 0:
             break
-        at += width
-    return code
+        start += width
+    return start
 
 
 @subroutine
@@ -143,7 +141,8 @@ def _end_line(
     row[LONGEST] = max(row[LONGEST], length)
     row[SHORT] += length <= short[0]
     row[SHORT_UNSPACED] += length <= short[1]
-    row[BULLETS] += _first_code(data, start, stop, classes) in _BULLET_CODES
+    first, _ = code_point(data, indented(data, start, stop, classes))
+    row[BULLETS] += classes[first] & BULLET != 0
     code, _ = code_before(data, stop)
     row[PUNCTUATED] += classes[code] & TERMINAL != 0
     row[ELLIPSIS_ENDS] += ellipsis_before(data, start, stop) >= 3

@@ -186,13 +186,12 @@ def _measure(
     places: Ids,
     groups: Ids,
     counts: Ids,
-    seen: Hashes,
-    numbers: Counts,
+    table: Hashes,
     tokens: Rows,
     lines: Rows,
     ngrams: Rows,
 ) -> None:
-    base = 0
+    base = 1
     for text in range(offsets.size - 1):
         start, stop, row = offsets[text], offsets[text + 1], tokens[text]
         num = measure_tokens(data, start, stop, classes, keys, ends, row)
@@ -201,6 +200,4 @@ def _measure(
         unspaced = row[UNSPACED_LETTERS] > 0 and row[UNSPACED_LETTERS] >= UNSPACED_SHARE * row[LETTERS]
         wanted = sizes_unspaced if unspaced else sizes
         top, single = how[int(unspaced)]
-        base = measure_ngrams(
-            num, wanted, top, single, base, keys, ends, places, groups, counts, seen, numbers, ngrams[text]
-        )
+        base = measure_ngrams(num, wanted, top, single, base, keys, ends, places, groups, counts, table, ngrams[text])

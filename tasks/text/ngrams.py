@@ -32,13 +32,12 @@ class NgramScratch(NamedTuple):
     """Which run stands there: equal numbers for equal runs."""
     counts: Ids
     """How often each occurs."""
-    seen: Hashes
-    """A hash table of runs, a power of two of slots."""
-    numbers: Counts
-    """In each slot the number of its run, on top of `base` when it was written: older slots count as free."""
+    table: Hashes
+    """A hash table of a power of two of slots: in each the key of a run, and its number on top of `base` when it was
+    written, so that older slots count as free."""
 
 
-NGRAM_SCRATCH = (MUTABLE_HASHES, MUTABLE_COUNTS, _IDS, _IDS, _IDS, MUTABLE_HASHES, MUTABLE_COUNTS)
+NGRAM_SCRATCH = (MUTABLE_HASHES, MUTABLE_COUNTS, _IDS, _IDS, _IDS, MUTABLE_HASHES)
 
 
 def ngram_scratch(num_tokens: int) -> NgramScratch:
@@ -51,23 +50,22 @@ def ngram_scratch(num_tokens: int) -> NgramScratch:
         np.empty(size, np.uint32),
         np.empty(size, np.uint32),
         np.empty(size, np.uint32),
-        np.empty(slots, np.uint64),
-        np.full(slots, -1),
+        np.zeros(2 * slots, np.uint64),
     )
 
 
 @subroutine
-def _group(key: np.uint64, base: int, num: int, last_slot: int, counts: Ids, seen: Hashes, numbers: Counts) -> int:
+def _group(key: np.uint64, base: int, num: int, last_slot: int, counts: Ids, table: Hashes) -> int:
     """Count a run; its number, which is `num` for one that is new. The bits of a key are spread as in MurmurHash3."""
     mixed = (key ^ key >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
     slot = (mixed ^ mixed >> np.uint64(33)) & np.uint64(last_slot)
-    while numbers[slot] >= base:
-        if seen[slot] == key:
-            found = numbers[slot] - base
-            counts[np.uint32(found)] += np.uint32(1)
+    while table[slot << np.uint64(1) | np.uint64(1)] >= np.uint64(base):
+        if table[slot << np.uint64(1)] == key:
+            found = np.uint32(table[slot << np.uint64(1) | np.uint64(1)] - np.uint64(base))
+            counts[found] += np.uint32(1)
             return int(found)
         slot = (slot + np.uint64(1)) & np.uint64(last_slot)
-    seen[slot], numbers[slot] = key, base + num
+    table[slot << np.uint64(1)], table[slot << np.uint64(1) | np.uint64(1)] = key, np.uint64(base + num)
     counts[num] = 1
     return num
 
@@ -92,26 +90,24 @@ def _last_slot(size: int) -> int:
 
 
 @subroutine
-def _words(
-    num_tokens: int, base: int, keys: Hashes, places: Ids, groups: Ids, counts: Ids, seen: Hashes, numbers: Counts
-) -> int:
+def _words(num_tokens: int, base: int, keys: Hashes, places: Ids, groups: Ids, counts: Ids, table: Hashes) -> int:
     """Places of the words that repeat."""
     num, last_slot = 0, _last_slot(num_tokens)
     for index in range(num_tokens):
-        group = _group(keys[index], base, num, last_slot, counts, seen, numbers)
+        group = _group(keys[index], base, num, last_slot, counts, table)
         num += group == num
         places[index], groups[index] = index, group
     return _keep_repeated(num_tokens, places, groups, counts)
 
 
 @subroutine
-def _one_longer(left: int, base: int, places: Ids, groups: Ids, counts: Ids, seen: Hashes, numbers: Counts) -> int:
+def _one_longer(left: int, base: int, places: Ids, groups: Ids, counts: Ids, table: Hashes) -> int:
     """Places of the runs that repeat, one word longer than those at the first `left` places."""
     made, num, last_slot = 0, 0, _last_slot(left)
     for index in range(left - 1):
         if places[index + 1] == places[index] + 1:
             key = np.uint64(groups[index]) << np.uint64(32) | np.uint64(groups[index + 1])
-            group = _group(key, base, num, last_slot, counts, seen, numbers)
+            group = _group(key, base, num, last_slot, counts, table)
             num += group == num
             places[made], groups[made] = places[index], group
             made += 1
@@ -156,8 +152,7 @@ def measure_ngrams(
     places: Ids,
     groups: Ids,
     counts: Ids,
-    seen: Hashes,
-    numbers: Counts,
+    table: Hashes,
     row: Counts,
 ) -> int:
     """Write to `row` the characters of the most frequent run for the first `num_top` sizes, then those of duplicate
@@ -170,9 +165,9 @@ def measure_ngrams(
     for size in range(1, longest + 1):
         before = left
         if size == 1:
-            left = _words(num_tokens, base, keys, places, groups, counts, seen, numbers)
+            left = _words(num_tokens, base, keys, places, groups, counts, table)
         else:
-            left = _one_longer(left, base, places, groups, counts, seen, numbers)
+            left = _one_longer(left, base, places, groups, counts, table)
         base += before
         if left == 0:
             break

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,6 +12,7 @@ from params.clean import CleanParams
 from params.privacy import KINDS, PrivacyParams
 from tasks.harmful.density import measure_harmful
 from tasks.privacy.redaction import Redacted, redact
+from tasks.text.kernels import Counts
 from tasks.text.preparation import sizes_of
 from tasks.text.quality import Removal
 from tasks.text.rules import Flags, Rule
@@ -27,7 +27,7 @@ class Protected:
     texts: pa.LargeStringArray
     removals: tuple[Removal, ...]
     rules: tuple[Rule, ...]
-    found: dict[str, npt.NDArray[np.int64]]
+    found: dict[str, Counts]
     """For each kind of personal data, how often it occurs in each document, (documents,)."""
 
     def count(self, kept: Flags) -> Counter[str]:
@@ -41,7 +41,9 @@ def protect(texts: pa.LargeStringArray, is_kept: Flags, params: CleanParams) -> 
     if not params.privacy:
         return Protected(texts, (), tuple(rules), {})
     redacted = redact(texts.filter(pa.array(is_kept)), params.privacy)
-    found: dict[str, npt.NDArray[np.int64]] = {kind: _spread(counts, is_kept) for kind, counts in redacted.counts.items()}
+    found: dict[str, Counts] = {
+        kind: _spread(counts, is_kept) for kind, counts in redacted.counts.items()
+    }
     rules += _privacy_rules(found, is_kept, params.privacy)
     hidden = _put_back(texts, redacted, is_kept)
     removal = Removal(REDACTION, np.zeros(len(texts), np.int64), sizes_of(texts) - sizes_of(hidden))
@@ -56,7 +58,7 @@ def _harmful_rules(texts: pa.LargeStringArray, is_kept: Flags, params: CleanPara
         yield Rule("harmful.max_density", density.per_thousand, params.harmful.max_density, False, applies)
 
 
-def _privacy_rules(found: dict[str, npt.NDArray[np.int64]], is_kept: Flags, params: PrivacyParams) -> Iterator[Rule]:
+def _privacy_rules(found: dict[str, Counts], is_kept: Flags, params: PrivacyParams) -> Iterator[Rule]:
     for kind in KINDS:
         if params.action(kind) == "drop":
             yield Rule(f"privacy.{kind}", found[kind].astype(np.float64), 0.0, False, is_kept)
@@ -68,7 +70,7 @@ def _put_back(texts: pa.LargeStringArray, redacted: Redacted, is_kept: Flags) ->
     return pc.replace_with_mask(texts, pa.array(is_kept), redacted.column)
 
 
-def _spread(counts: npt.NDArray[np.int64], rows: Flags) -> npt.NDArray[np.int64]:
+def _spread(counts: Counts, rows: Flags) -> Counts:
     spread = np.zeros(len(rows), np.int64)
     spread[rows] = counts
     return spread

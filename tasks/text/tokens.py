@@ -7,7 +7,18 @@ import numpy as np
 from numba import types
 
 from tasks.text.buffers import Bytes
-from tasks.text.characters import ALPHABETIC, ALPHANUMERIC, COUNTED, LATIN, LETTER, SPACE, UNSPACED, WORD
+from tasks.text.characters import (
+    ALPHABETIC,
+    ALPHANUMERIC,
+    COUNTED,
+    LATIN,
+    LETTER,
+    SPACE,
+    SPLITTING,
+    STICKY,
+    UNSPACED,
+    WORD,
+)
 from tasks.text.kernels import (
     BYTES,
     CLASSES,
@@ -44,8 +55,6 @@ NUM_TOKEN_MEASURES = 14
 ) = range(NUM_TOKEN_MEASURES)
 _HASH, _SLASH, _DOT = map(ord, "#/.")
 _STOP_SLOTS = 1024
-_STICKY = tuple(map(ord, "-/\\|^~@+."))
-_SPLITTING = tuple(map(ord, "-/:=<>,"))
 
 
 class StopTable(NamedTuple):
@@ -100,14 +109,16 @@ def _add_word(key: np.uint64, length: int, kinds: int, num: int, keys: Hashes, e
 
 
 @subroutine
-def _add_marks(data: Bytes, start: int, stop: int, num: int, keys: Hashes, ends: Counts, row: Counts) -> int:
+def _add_marks(
+    data: Bytes, start: int, stop: int, num: int, classes: Classes, keys: Hashes, ends: Counts, row: Counts
+) -> int:
     """Count the punctuation in data[start:stop]: a token each, or one for several of the same that stick together."""
     state, length, before = np.uint64(FNV_OFFSET), 0, -1
     at = start
     while at < stop:
         code, width = code_point(data, at)
         at += width
-        if length > 0 and not (code == before and _sticks(code)):
+        if length > 0 and not (code == before and classes[code] & STICKY != 0):
             num = _add_token(state, length, num, keys, ends, row)
             state, length = np.uint64(FNV_OFFSET), 0
         state, length, before = hash_on(state, code), length + 1, code
@@ -123,6 +134,7 @@ def _end_token(
     word_length: int,
     kinds: int,
     num: int,
+    classes: Classes,
     keys: Hashes,
     ends: Counts,
     row: Counts,
@@ -131,7 +143,7 @@ def _end_token(
     if word_length > 0:
         num = _add_word(word_state, word_length, kinds, num, keys, ends, row)
     if word_end < at:
-        num = _add_marks(data, word_end, at, num, keys, ends, row)
+        num = _add_marks(data, word_end, at, num, classes, keys, ends, row)
     return num
 
 
@@ -146,15 +158,24 @@ def _count_mark(data: Bytes, start: int, at: int, code: int, row: Counts) -> Non
 
 
 @subroutine
-def _sticks(code: int) -> bool:
-    """Whether a mark before a word belongs to it, and marks of its kind in a row are one token, as in spaCy."""
-    return code in _STICKY
+def _part(
+    mark: int, marks: int, kind: int, classes: Classes, is_path: bool, is_dotted: bool
+) -> tuple[bool, bool, bool]:
+    """Whether the marks between two words part them, the second beginning with a character of this kind, and whether
+    the whole looks like a path or an address so far, and like a name with dots: those stay whole."""
+    is_path |= mark == _SLASH and (is_dotted or marks > 1)
+    is_dotted |= mark == _DOT and kind & ALPHABETIC != 0
+    parts = marks == 1 and not is_path and kind & ALPHABETIC != 0 and classes[mark] & SPLITTING != 0
+    return parts, is_path, is_dotted and not parts
 
 
 @subroutine
-def _splits(code: int, kind: int) -> bool:
-    """Whether a single mark between two words parts them, the second beginning with a character of this kind."""
-    return kind & ALPHABETIC != 0 and code in _SPLITTING
+def _write_characters(
+    row: Counts, characters: int, blanks: int, unspaced: int, letters: int, alphanumerics: int, latin: int
+) -> None:
+    row[LENGTH], row[CHARACTERS] = characters, characters - blanks
+    row[ALPHANUMERICS], row[LETTERS] = alphanumerics + unspaced, letters + unspaced
+    row[UNSPACED_LETTERS], row[LATIN_LETTERS] = unspaced, latin
 
 
 @kernel(
@@ -166,13 +187,12 @@ def measure_tokens(
     """Count characters and tokens of the text in data[start:stop]; how many tokens are kept.
 
     `state` and `length` run over the word and the marks after it; `word_state`, `word_length` and `word_end` stand at
-    its last \\w: only when another \\w follows do the marks in between belong to the word.
+    its last letter or number: the marks behind it belong to the word only when another one follows.
     """
     state = word_state = np.uint64(FNV_OFFSET)
     length = word_length = kinds = num = mark = 0
     characters = blanks = letters = alphanumerics = latin = unspaced = 0
-    is_path = is_dotted = False
-    at = word_end = start
+    is_path, is_dotted, at, word_end = False, False, start, start
     while at < stop:
         code, width = code_point(data, at)
         kind = int(classes[code])
@@ -181,23 +201,21 @@ def measure_tokens(
             _count_mark(data, start, at, code, row)
         if kind & (WORD | UNSPACED) == WORD:
             if length > word_length > 0:
-                is_single = length - word_length == 1
-                is_path |= mark == _SLASH and (is_dotted or not is_single)
-                is_dotted |= mark == _DOT and kind & ALPHABETIC != 0
-                if is_single and not is_path and _splits(mark, kind):
-                    num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
-                    state, length, kinds, is_dotted = np.uint64(FNV_OFFSET), 0, 0, False
+                marks = length - word_length
+                parts, is_path, is_dotted = _part(mark, marks, kind, classes, is_path, is_dotted)
+                if parts:
+                    num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
+                    state, length, kinds = np.uint64(FNV_OFFSET), 0, 0
             state, length = hash_on(state, code), length + 1
             word_state, word_length, word_end = state, length, at + width
             kinds |= kind
             letters += kind & LETTER != 0
             alphanumerics += kind & ALPHANUMERIC != 0
             latin += kind & LATIN != 0
-        elif kind & (SPACE | UNSPACED) or (word_length == 0 and not _sticks(code)):
+        elif kind & (SPACE | UNSPACED) or (word_length == 0 and not kind & STICKY):
             if length > 0:
-                num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
-                state, length, word_length, kinds = np.uint64(FNV_OFFSET), 0, 0, 0
-                is_path = is_dotted = False
+                num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
+                state, length, word_length, kinds, is_path, is_dotted = np.uint64(FNV_OFFSET), 0, 0, 0, False, False
             if kind & UNSPACED:
                 num = _add_word(hash_on(state, code), 1, kind, num, keys, ends, row)
                 unspaced += 1
@@ -210,10 +228,8 @@ def measure_tokens(
             state, length, mark = hash_on(state, code), length + 1, code
         at += width
     if length > 0:
-        num = _end_token(data, word_end, at, word_state, word_length, kinds, num, keys, ends, row)
-    row[LENGTH], row[CHARACTERS] = characters, characters - blanks
-    row[ALPHANUMERICS], row[LETTERS] = alphanumerics + unspaced, letters + unspaced
-    row[UNSPACED_LETTERS], row[LATIN_LETTERS] = unspaced, latin
+        num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
+    _write_characters(row, characters, blanks, unspaced, letters, alphanumerics, latin)
     return num
 
 

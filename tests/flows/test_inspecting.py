@@ -6,11 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tasks.artifacts.record import run_records
+
 
 @pytest.fixture
 def rejected(finished, home: Path) -> list[dict[str, object]]:
     """The documents that clean rejected."""
-    paths = sorted((home / "store" / "clean").glob("*/rejected/*.arrow"))
+    newest = list(run_records(home / "store"))[-1]
+    paths = sorted((home / "store" / "clean" / newest.stages["clean"].fingerprint).glob("rejected/*.arrow"))
     return [row for path in paths for row in pa.ipc.open_file(path).read_all().to_pylist()]
 
 
@@ -46,7 +49,8 @@ def test_a_rejected_document_is_followed_to_the_rule(shell, rejected):
 
 
 def test_a_kept_document_is_followed_to_its_blocks_and_back(finished, shell, home: Path):
-    (path,) = (home / "store" / "shard").glob("*/documents/train.arrow")
+    newest = list(run_records(home / "store"))[-1]
+    path = home / "store" / "shard" / newest.stages["shard"].fingerprint / "documents" / "train.arrow"
     row = pa.ipc.open_file(path).read_all().slice(0, 1).to_pylist()[0]
     said = shell("why", row["id"])
     assert said.returncode == 0, said.stderr

@@ -59,9 +59,8 @@ def test_a_document_in_a_packed_block_has_the_losses_it_has_alone(store, tmp_pat
     blocks = layout.blocks(0, layout.num_blocks).astype(np.int64)
     pieces = layout.pieces(0, layout.num_blocks)
     assert len(pieces.block) > layout.num_blocks
-    model = build_model(
-        ModelParams(layers=2, width=32, heads=2), vocab_size=16, context=8, begin=BEGIN, end=BEGIN, padding=PADDING, seed=3
-    )
+    shape = ModelParams(layers=2, width=32, heads=2)
+    model = build_model(shape, vocab_size=16, context=8, begin=BEGIN, end=BEGIN, padding=PADDING, seed=3)
     cpu = torch.device("cpu")
     with torch.no_grad():
         for parameter in model.parameters():  # zero output projections would hide attention across documents
