@@ -34,7 +34,7 @@ MAX_PHRASES = 32
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrase = Annotated[str, Field(min_length=2)]
-NgramLimits = dict[Annotated[int, Field(ge=1, le=64)], Annotated[float, Field(ge=0)] | None]
+NgramLimits = Mapping[Annotated[int, Field(ge=1, le=64)], Annotated[float, Field(ge=0)] | None]
 
 
 class RepetitionRules(Params):

@@ -66,16 +66,17 @@ def draw_histograms(path: Path, rules: Sequence[RuleReport]) -> None:
     """One small histogram per rule with its threshold, as PNG."""
     columns = 4
     rows = -(-max(len(rules), 1) // columns)
-    figure = Figure(figsize=(14, 2.2 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(14, 2.2 * rows + 0.4))
     FigureCanvasAgg(figure)
     for index, rule in enumerate(rules):
         _draw_histogram(figure.add_subplot(rows, columns, index + 1), rule)
+    figure.subplots_adjust(left=0.04, right=0.99, top=1 - 0.2 / rows, bottom=0.15 / rows, hspace=0.4, wspace=0.18)
     figure.savefig(path, dpi=100)
 
 
 def _draw_histogram(axes: Axes, rule: RuleReport) -> None:
-    axes.bar(range(len(rule.counts)), rule.counts, width=0.9, color="#4c78a8")
-    place = sum(edge <= rule.threshold for edge in rule.edges) - 0.5
+    axes.stairs(rule.counts, fill=True, color="#4c78a8")
+    place = sum(edge <= rule.threshold for edge in rule.edges) - 1
     axes.axvline(place, color="#c8553d", linewidth=1.2)
     sign = "≥" if rule.direction == "at_least" else "≤"
     axes.set_title(f"{rule.name} {sign} {rule.threshold:g}", fontsize=8, loc="left")

@@ -168,9 +168,9 @@ def _ends_sentence(data: Bytes, start: int, at: int, stop: int, code: int, class
         return True
     last, width = code_before(data, at)
     if classes[last] & WORD == 0 or at - width == start:
-        return classes[last] & WORD == 0
+        return bool(classes[last] & WORD == 0)
     before, _ = code_before(data, at - width)
-    return classes[before] & WORD != 0
+    return bool(classes[before] & WORD != 0)
 
 
 @subroutine

@@ -91,19 +91,6 @@ def hash_on(state: np.uint64, value: np.uint64 | int) -> np.uint64:
     return (state ^ np.uint64(value)) * np.uint64(FNV_PRIME)
 
 
-@subroutine
-def remember(state: np.uint64, seen: Hashes, seen_in: Counts, mark: int) -> int:
-    """The slot of a hash that is new under this mark, or -1 - slot of one met before. Open addressing over a power of
-    two of slots."""
-    slot = np.int64(state & np.uint64(seen.size - 1))
-    while seen_in[slot] == mark:
-        if seen[slot] == state:
-            return -1 - slot
-        slot = (slot + 1) & (seen.size - 1)
-    seen[slot], seen_in[slot] = state, mark
-    return slot
-
-
 def hash_word(word: str) -> int:
     """The hash that kernels compute of a lower-case word."""
     state = FNV_OFFSET

@@ -7,6 +7,7 @@ datatrove's word tokenizer (spaCy's) does. Every letter of a script without spac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,6 @@ from tasks.text.tokens import (
     STOP_TABLE,
     STOP_WORDS,
     UNSPACED_LETTERS,
-    StopTable,
     find_stop_words,
     measure_tokens,
     stop_table,
@@ -133,27 +133,29 @@ class Request:
 def measure(column: pa.LargeStringArray, request: Request) -> Measures:
     """Measures of every text of a column."""
     data, offsets = texts_of(column)
-    sizes = [np.array(ngrams.sizes, np.int64) for ngrams in (request.ngrams, request.ngrams_unspaced)]
-    width = max(map(len, sizes))
+    sizes, sizes_unspaced = (np.array(of.sizes, np.int64) for of in (request.ngrams, request.ngrams_unspaced))
+    width = max(len(sizes), len(sizes_unspaced))
     tokens, lines, ngrams = (
         np.zeros((len(column), columns), np.int64) for columns in (NUM_TOKEN_MEASURES, NUM_LINE_MEASURES, width)
     )
-    _measure(
+    arguments: tuple[Any, ...] = (
         data,
         offsets,
         classes_between_blanks() if request.split_at_blanks else character_classes(),
-        stop_table(request.stop_words, request.stop_characters),
+        *stop_table(request.stop_words, request.stop_characters),
         np.array(request.short_line_lengths),
         *line_table(_most_lines(data, offsets)),
-        *sizes,
+        sizes,
+        sizes_unspaced,
         np.array([request.ngrams.row, request.ngrams_unspaced.row]),
         *ngram_scratch(int(np.diff(offsets).max(initial=0))),
         tokens,
         lines,
         ngrams,
     )
+    _measure(*arguments)
     tokens[:, [STOP_WORDS, STOP_CHARACTERS]] = np.bitwise_count(tokens[:, [STOP_WORDS, STOP_CHARACTERS]])
-    return Measures(*tokens.T, *lines.T, ngrams)
+    return Measures(*[*tokens.T, *lines.T, ngrams])
 
 
 @kernel(types.int64(BYTES, OFFSETS))
@@ -165,16 +167,21 @@ def _most_lines(data: Bytes, offsets: Offsets) -> int:
     return most
 
 
-@kernel(
-    types.void(
-        BYTES, OFFSETS, CLASSES, STOP_TABLE, COUNTS, *LINE_TABLE, COUNTS, COUNTS, ROWS, *NGRAM_SCRATCH, ROWS, ROWS, ROWS
-    )
+_SIGNATURE = (
+    *(BYTES, OFFSETS, CLASSES, *STOP_TABLE),
+    *(COUNTS, *LINE_TABLE, COUNTS, COUNTS, ROWS, *NGRAM_SCRATCH),
+    *(ROWS, ROWS, ROWS),
 )
+
+
+@kernel(types.void(*_SIGNATURE))
 def _measure(
     data: Bytes,
     offsets: Offsets,
     classes: Classes,
-    stops: StopTable,
+    stops: Hashes,
+    word_bits: Counts,
+    character_bits: Counts,
     short: Counts,
     lines_seen: Hashes,
     seen_in: Counts,
@@ -195,7 +202,7 @@ def _measure(
     for text in range(offsets.size - 1):
         start, stop, row = offsets[text], offsets[text + 1], tokens[text]
         num = measure_tokens(data, start, stop, classes, keys, ends, row)
-        find_stop_words(keys, num, stops, row)
+        find_stop_words(keys, num, stops, word_bits, character_bits, row)
         measure_lines(data, start, stop, classes, short, lines_seen, seen_in, text + 1, lines[text])
         unspaced = row[UNSPACED_LETTERS] > 0 and row[UNSPACED_LETTERS] >= UNSPACED_SHARE * row[LETTERS]
         wanted = sizes_unspaced if unspaced else sizes

@@ -121,7 +121,7 @@ def _top_characters(size: int, left: int, ends: Counts, places: Ids, groups: Ids
     for index in range(left):
         if counts[groups[index]] > most:
             best, most = places[index], counts[groups[index]]
-    return most * (ends[best + size] - ends[best] + size - 1)
+    return int(most * (ends[best + size] - ends[best] + size - 1))
 
 
 @subroutine

@@ -65,7 +65,7 @@ class StopTable(NamedTuple):
     character_bits: Counts
 
 
-STOP_TABLE = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1]), StopTable)
+STOP_TABLE = (MUTABLE_HASHES, MUTABLE_COUNTS, MUTABLE_COUNTS)
 
 
 def stop_table(words: Sequence[str], characters: Sequence[str]) -> StopTable:
@@ -233,15 +233,16 @@ def measure_tokens(
     return num
 
 
-@kernel(types.void(MUTABLE_HASHES, types.int64, STOP_TABLE, MUTABLE_COUNTS))
-def find_stop_words(keys: Hashes, num: int, stops: StopTable, row: Counts) -> None:
-    """Set the bits of the stop words among the first `num` tokens."""
-    stop_keys = stops.keys
+@kernel(types.void(MUTABLE_HASHES, types.int64, *STOP_TABLE, MUTABLE_COUNTS))
+def find_stop_words(
+    keys: Hashes, num: int, stops: Hashes, word_bits: Counts, character_bits: Counts, row: Counts
+) -> None:
+    """Set the bits of the stop words among the first `num` tokens; the table stands as in StopTable."""
     for index in range(num):
-        slot = np.int64(keys[index] & np.uint64(stop_keys.size - 1))
-        while stop_keys[slot] != np.uint64(0):
-            if stop_keys[slot] == keys[index]:
-                row[STOP_WORDS] |= stops.word_bits[slot]
-                row[STOP_CHARACTERS] |= stops.character_bits[slot]
+        slot = np.int64(keys[index] & np.uint64(stops.size - 1))
+        while stops[slot] != np.uint64(0):
+            if stops[slot] == keys[index]:
+                row[STOP_WORDS] |= word_bits[slot]
+                row[STOP_CHARACTERS] |= character_bits[slot]
                 break
-            slot = (slot + 1) & (stop_keys.size - 1)
+            slot = (slot + 1) & (stops.size - 1)

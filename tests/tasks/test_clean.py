@@ -155,3 +155,71 @@ def test_parameters_travel_to_the_recipe_as_json(ingested, run):
     params = CleanParams(words=WordRules(min_words=None), characters=CharacterRules(min_characters=4))
     recipe = clean.recipe(params, (ingested([PROSE]),), run)
     assert json.loads(json.dumps(recipe.params))["words"]["min_words"] is None
+
+
+C4 = CleanParams(
+    preset=["gopher", "c4", "fineweb"], words={"min_words": 5, "min_stop_words": 1}, c4={"min_sentences": 2}
+)
+
+
+def report_of(folder: Path) -> dict[str, dict]:
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_lines_that_c4_removes_are_counted_and_the_bytes_add_up(ingested, run, tmp_path):
+    page = f"Home | About\n\n{PROSE}\n\nPlease turn JavaScript on to see this page.\r\nShort one."
+    metrics = make(C4, ingested([page, "Short."], [PROSE]), tmp_path / "out", run)
+    assert [row["text"] for row in rows(tmp_path / "out" / "kept")] == [PROSE, PROSE]
+    removed = report_of(tmp_path / "out")["removed"]
+    assert removed["c4.terminal_punctuation"] == {"lines": 1, "bytes": len("Home | About\n")}
+    assert removed["c4.line_phrases"] == {"lines": 1, "bytes": len("Please turn JavaScript on to see this page.\n")}
+    assert removed["c4.min_words_per_line"] == {"lines": 1, "bytes": len("Short one.")}
+    assert removed["c4.blanks"] == {"lines": 0, "bytes": 3}  # two blank lines, and the end of the line that is the last
+    assert removed["normalization"] == {"lines": 0, "bytes": 1}
+    counts = metrics.counts
+    assert counts["bytes_in"] == counts["bytes_kept"] + counts["bytes_rejected"] + counts["bytes_removed"]
+    assert counts["bytes_rejected"] == len("Short.")
+
+
+def test_the_report_has_a_histogram_per_rule_and_a_count_per_source(ingested, run, tmp_path):
+    make(CleanParams(), ingested([PROSE, "Too short."], [POEM]), tmp_path / "out", run)
+    report = report_of(tmp_path / "out")
+    rules = {rule["name"]: rule for rule in report["rules"]}
+    words = rules["words.min_words"]
+    assert (words["family"], words["threshold"], words["direction"]) == ("words", 50, "at_least")
+    assert "Rae et al. 2021" in words["source"]
+    # two words, and the 63 of the prose; the poem is not asked
+    assert {edge: n for edge, n in zip(words["edges"], words["counts"], strict=True) if n} == {2.0: 1, 50.0: 1}
+    assert sum(rules["characters.min_characters"]["counts"]) == 1
+    assert sum(rules["empty"]["counts"]) == 3
+    books = report["by_source"]["books"]
+    assert (books["docs_in"], books["docs_kept"], books["rejected"]) == (3, 2, {"words.min_words": 1})
+
+
+def test_the_report_is_the_same_for_any_cut_into_shards(seal, run, tmp_path):
+    texts = [PROSE, "Short.", POEM, REPEATED]
+    one = seal("ingest", lambda folder: write_shards(folder, texts))
+    many = seal("split", lambda folder: write_shards(folder, *([text] for text in texts)))
+    make(C4, one, tmp_path / "one", run)
+    make(C4, many, tmp_path / "many", run)
+    assert report_of(tmp_path / "one") == report_of(tmp_path / "many")
+
+
+def test_odd_documents_are_rejected_with_a_reason(ingested, run, tmp_path):
+    odd = {
+        "": "empty",
+        "\n \n\u3000\n": "empty",
+        "word": "words.min_words",
+        "字" * 1_000_000: "repetition_unspaced.max_top_ngram.3",
+        "a" * 1_000_000: "words.min_words",
+        "a " * 100_000: "repetition.max_top_ngram.2",
+        "." * 1_000_000: "words.min_words",
+    }
+    make(CleanParams(), ingested([PROSE, *odd]), tmp_path / "out", run)
+    assert [row["rule"] for row in rows(tmp_path / "out" / "rejected")] == list(odd.values())
+
+
+def test_nul_bytes_are_removed_and_blank_lines_are_no_duplicates(ingested, run, tmp_path):
+    spaced = PROSE.replace(". ", ".\n\n\n \n\n").replace("truth", "tr\x00uth")
+    make(CleanParams(), ingested([spaced]), tmp_path / "out", run)
+    assert [row["text"] for row in rows(tmp_path / "out" / "kept")] == [PROSE.replace(". ", ".\n\n\n")]
