@@ -41,9 +41,7 @@ def protect(texts: pa.LargeStringArray, is_kept: Flags, params: CleanParams) -> 
     if not params.privacy:
         return Protected(texts, (), tuple(rules), {})
     redacted = redact(texts.filter(pa.array(is_kept)), params.privacy)
-    found: dict[str, Counts] = {
-        kind: _spread(counts, is_kept) for kind, counts in redacted.counts.items()
-    }
+    found: dict[str, Counts] = {kind: _spread(counts, is_kept) for kind, counts in redacted.counts.items()}
     rules += _privacy_rules(found, is_kept, params.privacy)
     hidden = _put_back(texts, redacted, is_kept)
     removal = Removal(REDACTION, np.zeros(len(texts), np.int64), sizes_of(texts) - sizes_of(hidden))
