@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from params.clean import CleanParams
+from params.clean import GOPHER_STOP_WORDS, CleanParams
 from params.dedup import DedupParams
 
 TOKEN = re.compile(r"\w+(?:[^\w\s]+\w+)*|[^\w\s]")
@@ -70,7 +70,7 @@ def plain_clean(text: str) -> tuple[int, ...]:
     tokens = TOKEN.findall(text)
     words = [token for token in tokens if token[0].isalnum()]
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    stops = set(CleanParams().words.stop_words) & {word.lower() for word in words}
+    stops = set(GOPHER_STOP_WORDS) & {word.lower() for word in words}
     alphabetic = sum(any(map(str.isalpha, token)) for token in tokens)
     bullets, ellipses = sum(line[0] in "-•" for line in lines), sum(line.endswith(("...", "…")) for line in lines)
     return len(tokens), sum(map(len, words)), alphabetic, len(stops), len(lines) - len(set(lines)), bullets, ellipses
@@ -109,12 +109,10 @@ def _compare(
 
 
 def _clean(column: pa.LargeStringArray) -> object:
-    from tasks.text.measures import measure
     from tasks.text.normalization import normalize
-    from tasks.text.rules import judge
+    from tasks.text.quality import judge_texts
 
-    params = CleanParams()
-    return judge(params, measure(normalize(column), params.words.stop_words))
+    return judge_texts(normalize(column), CleanParams())
 
 
 def _sign(column: pa.LargeStringArray) -> object:
