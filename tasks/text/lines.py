@@ -53,7 +53,7 @@ LINE_TABLE = (MUTABLE_HASHES, MUTABLE_COUNTS)
 
 def line_table(num_lines: int) -> tuple[Hashes, Counts]:
     """A hash table for documents of so many lines, and the mark under which each slot is taken: 64 MB at most."""
-    slots = 1 << (4 * min(num_lines, MAX_REMEMBERED // 2)).bit_length()
+    slots = 4 << min(num_lines, MAX_REMEMBERED // 2).bit_length()
     return np.empty(slots, np.uint64), np.zeros(slots, np.int64)
 
 
@@ -98,13 +98,13 @@ def _hash_bytes(data: Bytes, start: int, stop: int) -> np.uint64:
 
 
 @subroutine
-def _is_repeated(state: np.uint64, seen: Hashes, seen_in: Counts, mark: int, row: Counts) -> bool:
+def _is_repeated(state: np.uint64, last_slot: int, seen: Hashes, seen_in: Counts, mark: int, row: Counts) -> bool:
     """Whether a hash was met before under this mark. Open addressing over a power of two of slots."""
-    slot = np.int64(state & np.uint64(seen.size - 1))
+    slot = np.int64(state & np.uint64(last_slot))
     while seen_in[slot] == mark:
         if seen[slot] == state:
             return True
-        slot = (slot + 1) & (seen.size - 1)
+        slot = (slot + 1) & last_slot
     if row[REMEMBERED] < MAX_REMEMBERED:
         seen[slot], seen_in[slot] = state, mark
         row[REMEMBERED] += 1
@@ -130,6 +130,7 @@ def _end_line(
     length: int,
     classes: Classes,
     short: Counts,
+    last_slot: int,
     seen: Hashes,
     seen_in: Counts,
     mark: int,
@@ -147,17 +148,19 @@ def _end_line(
     row[PUNCTUATED] += classes[code] & TERMINAL != 0
     row[ELLIPSIS_ENDS] += ellipsis_before(data, start, stop) >= 3
     state = _hash_bytes(data, start, stop)
-    if _is_repeated(state, seen, seen_in, mark, row):
+    if _is_repeated(state, last_slot, seen, seen_in, mark, row):
         row[DUPLICATES] += 1
         row[DUPLICATE_CHARACTERS] += length
     return state
 
 
 @subroutine
-def _end_paragraph(state: np.uint64, length: int, seen: Hashes, seen_in: Counts, mark: int, row: Counts) -> None:
+def _end_paragraph(
+    state: np.uint64, length: int, last_slot: int, seen: Hashes, seen_in: Counts, mark: int, row: Counts
+) -> None:
     """Count a paragraph; `state` is made of the hashes of its lines."""
     row[PARAGRAPHS] += 1
-    if _is_repeated(state, seen, seen_in, mark, row):
+    if _is_repeated(state, last_slot, seen, seen_in, mark, row):
         row[DUPLICATE_PARAGRAPHS] += 1
         row[DUPLICATE_PARAGRAPH_CHARACTERS] += length
 
@@ -182,6 +185,24 @@ def count_characters(data: Bytes, start: int, stop: int) -> int:
     return found
 
 
+@kernel(types.int64(BYTES, types.int64, types.int64))
+def count_breaks(data: Bytes, start: int, stop: int) -> int:
+    """Line ends in data[start:stop]."""
+    found = 0
+    for at in range(start, stop):
+        found += data[at] == _LF
+    return found
+
+
+@subroutine
+def _last_slot(num_lines: int, seen: Hashes) -> int:
+    """The table is used up to here for so many lines: small ones stay in the processor's cache."""
+    slots = 4
+    while slots < 4 * num_lines and slots < seen.size:
+        slots *= 2
+    return slots - 1
+
+
 @kernel(
     types.void(BYTES, types.int64, types.int64, CLASSES, COUNTS, *LINE_TABLE, types.int64, MUTABLE_COUNTS),
 )
@@ -197,6 +218,7 @@ def measure_lines(
     row: Counts,
 ) -> None:
     """Count the lines and paragraphs of the text in data[start:stop]; `seen` holds them under `mark`."""
+    last_slot = _last_slot(count_breaks(data, start, stop) + 1, seen)
     paragraph, paragraph_length = np.uint64(FNV_OFFSET), 0
     at = begin = start
     while begin < stop:
@@ -206,21 +228,12 @@ def measure_lines(
         end = trimmed(data, begin, at, classes)
         if end > begin:
             length = count_characters(data, begin, end)
-            state = _end_line(data, begin, end, length, classes, short, seen, seen_in, mark, row)
+            state = _end_line(data, begin, end, length, classes, short, last_slot, seen, seen_in, mark, row)
             paragraph, paragraph_length = hash_on(paragraph, state), paragraph_length + length + 1
         elif paragraph_length > 0:
-            _end_paragraph(paragraph, paragraph_length - 1, seen, seen_in, mark, row)
+            _end_paragraph(paragraph, paragraph_length - 1, last_slot, seen, seen_in, mark, row)
             paragraph, paragraph_length = np.uint64(FNV_OFFSET), 0
         at += 1
         begin = at
     if paragraph_length > 0:
-        _end_paragraph(paragraph, paragraph_length - 1, seen, seen_in, mark, row)
-
-
-@kernel(types.int64(BYTES, types.int64, types.int64))
-def count_breaks(data: Bytes, start: int, stop: int) -> int:
-    """Line ends in data[start:stop]."""
-    found = 0
-    for at in range(start, stop):
-        found += data[at] == _LF
-    return found
+        _end_paragraph(paragraph, paragraph_length - 1, last_slot, seen, seen_in, mark, row)
