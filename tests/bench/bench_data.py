@@ -30,12 +30,15 @@ import corpus  # noqa: E402
 DATATROVE = ("datatrove[processing]==0.10.1", "spacy==3.8.18", "jieba==0.42.1", "nltk", "orjson")
 ENGLISH, CHINESE = "eng", "cmn"
 VOCAB_SIZE = 16_384
+ALONE = {"repair": False, "boilerplate": None, "language": None, "privacy": None}
+"""Without the steps of clean that the peer's filters do not have."""
 FILTERS = {
+    **ALONE,
     "preset": ["gopher", "c4", "fineweb"],
     "words": {"min_alpha_words": 0.5},  # as in datatrove_peer.py, which says why
     "c4": {"terminal_punctuation": False, "max_curly_brackets": None},
 }
-NO_FILTERS = dict.fromkeys(("repetition", "repetition_unspaced", "words", "characters", "lines"))
+NO_FILTERS = {**ALONE, **dict.fromkeys(("repetition", "repetition_unspaced", "words", "characters", "lines"))}
 MINHASH = {"signature": "14x8"}
 SECTIONS = {"clean": FILTERS, "dedup": MINHASH, "shard": {"context": 1024}}
 FAMILIES = {
