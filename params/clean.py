@@ -104,7 +104,7 @@ class CharacterRules(Params):
     max_characters: int | None = Field(default=200_000, ge=1)
     """Most letters."""
     min_letters: Share | None = 0.6
-    """Smallest share of letters among the characters that are not blank (FineWeb2: .735 of jieba's words, as .83 here)."""
+    """Smallest share of letters among the characters that are not blank (FineWeb2's .735 of words is .83 here)."""
     min_unspaced: Share | None = None
     """Smallest share of letters in scripts without spaces, asked of every document (ChineseWebText: .3 Chinese)."""
     min_stop_words: int | None = Field(default=None, ge=0)
