@@ -108,7 +108,7 @@ class CharacterRules(Params):
     max_characters: int | None = Field(default=200_000, ge=1)
     """Most letters."""
     min_letters: Share | None = 0.6
-    """Smallest share of letters among the characters that are not blank (FineWeb2 asks .735 of running Chinese)."""
+    """Smallest share of letters among the characters that are not blank (FineWeb2's .735 of words is .83 here)."""
     min_unspaced: Share | None = None
     """Smallest share of letters in scripts without spaces, asked of every document (ChineseWebText: .3 Chinese)."""
     min_stop_words: int | None = Field(default=None, ge=0)
@@ -187,8 +187,8 @@ class CharacterFineWebRules(FineWebRules):
     """Largest share of short lines (off in FineWeb2)."""
     max_duplicate_line_characters: Share | None = 0.1
     """Largest share of characters in lines that repeat an earlier one (FineWeb2)."""
-    max_newlines_per_word: float | None = Field(default=0.11, ge=0)
-    """Most line ends per character that is not blank (FineWeb2: .178 per Chinese word of about 1.6 characters)."""
+    max_newlines_per_word: float | None = Field(default=0.115, ge=0)
+    """Most line ends per token, here a letter or a mark (decides as FineWeb2's .178 per Chinese word of jieba)."""
 
 
 class CleanParams(Params):
