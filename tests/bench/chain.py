@@ -20,6 +20,7 @@ from tasks.artifacts.memory import PeakMemory
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run, roots_of
+from tasks.documents.schema import DOCUMENT
 
 STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 
@@ -81,10 +82,20 @@ def copy_tokenizer(tokenizer: Path, folder: Path) -> Metrics:
 
 
 def warm_up() -> None:
-    """Import the kernels, which compiles them the first time."""
+    """Load the kernels, which compiles them the first time, and the tables of characters."""
+    import pyarrow as pa
+
     import tasks.duplicates.verdicts
-    import tasks.text.filtering
     import tasks.tokenizer.encoder  # noqa: F401
+    from params.clean import CleanParams
+    from params.dedup import DedupParams
+    from tasks.duplicates.signatures import sign
+    from tasks.text.filtering import filter_batch
+
+    row = {"id": "", "source": "", "path": "", "position": 0, "text": "The mill grinds. 床前明月光。"}
+    batch = pa.RecordBatch.from_pylist([row], schema=DOCUMENT)
+    filter_batch(batch, CleanParams(preset=("gopher", "c4", "fineweb")))
+    sign(batch.column("text"), DedupParams())
 
 
 if __name__ == "__main__":
