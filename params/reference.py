@@ -53,6 +53,12 @@ def _shown(default: Any) -> str:
         return "null"
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, BaseModel):
+        return "on"
+    if isinstance(default, dict):
+        return f"`{{{', '.join(f'{key}: {value}' for key, value in default.items())}}}`"
+    if isinstance(default, tuple) and any(isinstance(item, BaseModel) for item in default):
+        return f"{len(default)} built in"
     if isinstance(default, tuple):
         return ", ".join(f"`{item}`" for item in default) or "none"
     return f"{default}"
