@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from prefect import flow
 
 from flows.runs import begin_run
-from flows.summary import publish_stage_table, tag_outcome
+from flows.summary import publish_losses_table, publish_stage_table, tag_outcome
 from params.load import load_params
 from params.pipeline import PipelineParams
 from tasks.artifacts.manifest import Manifest
@@ -83,4 +83,5 @@ def conclude(run: Run, registered: Registered) -> Outcome:
     run.update(run.record.model_copy(update={"model_version": f"models:/{registered.name}/{registered.version}"}))
     tag_outcome(run, registered)
     publish_stage_table(run)
+    publish_losses_table(run)
     return Outcome(run.record.ended("completed"), run.manifests, registered)

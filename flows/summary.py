@@ -13,6 +13,7 @@ from rich.text import Text
 from flows.console import printable
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
+from tasks.clean import BY_SOURCE
 from tasks.context import Run
 from tasks.stage import headline, rate
 
@@ -56,6 +57,15 @@ def publish_stage_table(run: Run) -> None:
 
     rows = [vars(row) for row in stage_rows(run.record, run.manifests)]
     create_table_artifact(table=rows, key="stages", description=f"Run {run.record.run_id} of {run.record.preset}")
+
+
+def publish_losses_table(run: Run) -> None:
+    """What each source lost by which rule, as an artifact of the Prefect flow run."""
+    from prefect.artifacts import create_table_artifact
+
+    path = run.manifests["clean"].folder / BY_SOURCE
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    create_table_artifact(table=rows, key="clean-by-source", description="Documents kept and rejected by clean")
 
 
 def tag_outcome(run: Run, registered: "Registered") -> None:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 REPORT_NAME = "report.json"
 """{"rules": [RuleReport, …], "by_source": {name: SourceTally}, "removed": {rule: {"lines", "bytes"}},
 "personal_data": {kind: found in kept documents}}."""
+BY_SOURCE = "logs/by_source.jsonl"
+"""Rows of {"source", "rule", "documents", "share"}: what each source kept and lost."""
 _SHOWN = 3
 
 
@@ -65,7 +67,7 @@ def _write_report(tally: "Tally", params: CleanParams, out: Path) -> None:
     draw_losses(logs / "rejected.png", tally.whole.rejected, docs_in=tally.whole.docs_in, title="clean")
     draw_histograms(logs / "measured.png", rules)
     lines = (json.dumps(row, ensure_ascii=False) for row in table_rows(by_source))
-    write_atomic(logs / "by_source.jsonl", "".join(f"{line}\n" for line in lines))
+    write_atomic(out / BY_SOURCE, "".join(f"{line}\n" for line in lines))
 
 
 def _metrics(tally: "Tally") -> Metrics:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 CURVES = "logs/metrics.jsonl"
 """A stage that leaves this file of {"step": int, "name": value, …} lines has its curves shown in MLflow."""
+REPORT = "report.json"
+"""What a stage has to say beyond its figures."""
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_BATCH = 1000
 _MAX_PARAMS_BATCH = 100
@@ -64,6 +66,8 @@ class Tracker:
             self.log_curve(name, [json.loads(line) for line in curves.read_text().splitlines()])
         for plot in manifest.paths("logs/*.png"):
             self.client.log_artifact(self.run_id, str(plot), "plots")
+        for report in manifest.paths(REPORT):
+            self.client.log_artifact(self.run_id, str(report), f"reports/{name}")
 
     def log_curve(self, stage: str, points: Sequence[Mapping[str, Any]]) -> None:
         """Points of a stage's curves, in batches; each point has a `step` and any finite numbers beside it."""

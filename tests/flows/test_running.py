@@ -95,6 +95,15 @@ def test_prefect_has_every_task_the_log_and_the_stage_table(finished, home: Path
     assert [row["stage"] for row in json.loads(json.loads(table))] == STAGES
 
 
+def test_prefect_has_what_each_source_lost_by_which_rule(finished, home: Path):
+    flow_run = record_of(finished, home)["flow_run_id"]
+    sql = f"select data from artifact where flow_run_id = '{flow_run}' and key = 'clean-by-source'"
+    ((table,),) = query(home / "prefect" / "prefect.db", sql)
+    kept, *lost = json.loads(json.loads(table))
+    assert (kept["source"], kept["rule"]) == ("text", "kept")
+    assert sum(row["documents"] for row in [kept, *lost]) == round(kept["documents"] / kept["share"])
+
+
 def test_a_stage_reused_shows_as_such_in_prefect(finished, shell, corpus: Path, home: Path):
     assert shell(*shell.tiny(corpus)).returncode == 0
     flow_run = records(home)[-1]["flow_run_id"]
