@@ -12,7 +12,7 @@ class IngestParams(Params):
 
     shard_mb: float = Field(default=8.0, gt=0)
     """Megabytes of source files per shard of documents: the unit of parallel work and of memory."""
-    max_document_mb: float = Field(default=64.0, gt=0)
+    max_document_mb: float = Field(default=16.0, gt=0)
     """A single document over this many megabytes is quarantined, or split if it is a text file."""
     oversize: Literal["quarantine", "split"] = "quarantine"
     """What becomes of a text file over max_document_mb: one rejected record, or pieces cut where a paragraph ends."""

@@ -15,7 +15,7 @@ from params.base import Params
 from params.errors import StoreError
 from tasks.artifacts.explain import reasons_to_run
 from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing, recipe_of
-from tasks.artifacts.memory import PeakMemory
+from tasks.artifacts.memory import PeakMemory, release_memory
 from tasks.context import Planned, Run
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Stage:
             work_s=round(work_s, 3),
             peak_rss_mb=round(max(memory.read_mb(), metrics.values.get("peak_rss_mb", 0.0)), 1),
         )
+        release_memory()
         return run.store.seal(recipe, draft, metrics, timing=timing, made_by=made_by(), volatile=self.volatile)
 
     def _plan(self, params: Params, inputs: tuple[Manifest, ...], plan: list[Planned], run: Run) -> Manifest:

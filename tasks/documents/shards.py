@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from tasks.artifacts.digest import commit
 
-_COMPRESSION = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+# In the thread that asks: shards are shared among workers, and a second pool of threads would stand in their way.
+_WRITING = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
 
 
 def shard_name(index: int) -> str:
@@ -21,7 +22,7 @@ def shard_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWr
     """Write record batches to a shard that appears, whole and durable, only when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema, options=_COMPRESSION) as writer:
+    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema, options=_WRITING) as writer:
         yield writer
     commit(temporary, path)
 
@@ -29,10 +30,11 @@ def shard_writer(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatchFileWr
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The record batches of a shard, one in memory at a time; columns that are not asked for are not unpacked."""
     with pa.memory_map(str(path)) as source:
-        reader = pa.ipc.open_file(source)
+        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
         if columns is not None:
             wanted = [reader.schema.get_field_index(name) for name in columns]
-            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=wanted))
+            only = pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)
+            reader = pa.ipc.open_file(source, options=only)
         for index in range(reader.num_record_batches):
             yield reader.get_batch(index)
 

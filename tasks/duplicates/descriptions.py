@@ -1,6 +1,7 @@
 """What each document is compared by, shard by shard, in scratch files: digest, sizes, signature and band keys."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import xxhash
 
 from params.dedup import DedupParams
 from tasks.documents.shards import read_batches
-from tasks.duplicates.arrays import Array, joined, load_array, save_array
+from tasks.duplicates.arrays import Array, joined, load_array, read_row, save_array
 from tasks.duplicates.signatures import Signatures, sign
 from tasks.text.buffers import texts_of
 
@@ -45,8 +46,17 @@ class Descriptions:
 
     def band(self, index: int, documents: Sizes) -> Hashes:
         """Keys of one band for some documents, in their order; of the whole signature with index = number of bands."""
-        keys: Hashes = joined((part[index] for part in self._parts("bands")), np.zeros(0, np.uint64))[documents]
+        lengths = np.diff(self.starts).tolist()
+        rows = (
+            read_row(folder / "bands.npy", index, (self._num_bands, length), np.uint64)
+            for folder, length in zip(self._folders, lengths, strict=True)
+        )
+        keys: Hashes = joined(rows, np.zeros(0, np.uint64))[documents]
         return keys
+
+    @cached_property
+    def _num_bands(self) -> int:
+        return len(self._load(0, "bands"))
 
     def copy_minima(self, documents: Sizes, target: Minima) -> None:
         """Write the signatures of some documents, in their order, to the rows of `target`."""

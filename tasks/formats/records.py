@@ -15,7 +15,7 @@ class ReadOptions:
     """Column or key of the text."""
     python: Literal["docstrings", "source"] = "docstrings"
     """What a .py file contributes."""
-    max_bytes: int = 64 * MEGABYTE
+    max_bytes: int = 16 * MEGABYTE
     """A larger document is quarantined or split, and never wholly in memory."""
     metadata_fields: tuple[str, ...] = ()
     """Columns or keys that are kept as metadata."""

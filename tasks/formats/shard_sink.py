@@ -2,9 +2,9 @@
 
 from collections import Counter
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,11 @@ import xxhash
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import shard_name, shard_writer
 from tasks.formats.records import Document, Malformed, Record
+from tasks.text.buffers import Texts, column_of
 
 _BATCH_BYTES = 4_000_000
 _BATCH_ROWS = 50_000
+_REASONS = REJECTED.names[len(DOCUMENT.names) :]
 
 
 class ShardSink:
@@ -58,8 +60,8 @@ class ShardSink:
         if self._bytes >= self._part_bytes:
             self._end_part()
             self._begin_part()
-        text = record.text
-        size = len(text) if text.isascii() else len(text.encode())
+        text = record.text.encode()
+        size = len(text)
         self._bytes += size
         tally = self._tallies.get(source)
         if tally is None:
@@ -67,10 +69,10 @@ class ShardSink:
         if isinstance(record, Document):
             tally.docs_kept += 1
             tally.bytes_kept += size
-            self._kept.add(source, path, record, size)
+            self._kept.add(source, path, record, text)
         else:
             tally.rejected[record.rule] += 1
-            self._rejected.add(source, path, record, size)
+            self._rejected.add(source, path, record, text)
 
     def _begin_part(self) -> None:
         self._part += 1
@@ -111,49 +113,44 @@ class _Rows:
     def __init__(self, schema: pa.Schema, writer: pa.RecordBatchFileWriter | None = None) -> None:
         self._schema = schema
         self._writer = writer
-        self._records: list[Record] = []
-        self._sources: list[str] = []
-        self._paths: list[str] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+        self._texts: list[bytes] = self._columns["text"]
         self._bytes = 0
 
-    def add(self, source: str, path: str, record: Record, num_bytes: int) -> None:
+    def add(self, source: str, path: str, record: Record, text: bytes) -> None:
+        """Take a record; `text` is its own in UTF-8, which is what is kept of it."""
         if self._writer is None:
             return
-        self._records.append(record)
-        self._sources.append(source)
-        self._paths.append(path)
-        self._bytes += num_bytes
-        if self._bytes >= _BATCH_BYTES or len(self._records) >= _BATCH_ROWS:
+        columns = self._columns
+        columns["id"].append(xxhash.xxh3_128_hexdigest(text))
+        columns["source"].append(source)
+        columns["path"].append(path)
+        columns["position"].append(record.position)
+        columns["metadata"].append(record.metadata if isinstance(record, Document) else None)
+        columns["language"].append(None)
+        if isinstance(record, Malformed):
+            for name in _REASONS:
+                columns[name].append(getattr(record, name))
+        self._texts.append(text)
+        self._bytes += len(text)
+        if self._bytes >= _BATCH_BYTES or len(self._texts) >= _BATCH_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        if self._writer is None or not self._records:
+        if self._writer is None or not self._texts:
             return
-        self._writer.write_batch(pa.RecordBatch.from_arrays(self._columns(), schema=self._schema))
-        self._records, self._sources, self._paths, self._bytes = [], [], [], 0
-
-    def _columns(self) -> list[pa.Array]:
-        texts = pa.array([record.text for record in self._records], pa.large_string())
-        unknown = pa.nulls(len(texts), pa.string())
-        metadata = [record.metadata if isinstance(record, Document) else None for record in self._records]
-        columns = [
-            pa.array(_ids(texts), pa.string()),
-            pa.array(self._sources, pa.string()),
-            pa.array(self._paths, pa.string()),
-            pa.array([record.position for record in self._records], pa.int64()),
-            texts,
-            pa.array(metadata, pa.string()),
-            unknown,
+        arrays = [
+            _texts_column(values) if name == "text" else pa.array(values, self._schema.field(name).type)
+            for name, values in self._columns.items()
         ]
-        bad = [record for record in self._records if isinstance(record, Malformed)]
-        for name in self._schema.names[len(columns) :]:
-            columns.append(pa.array([getattr(record, name) for record in bad], self._schema.field(name).type))
-        return columns
+        for values in self._columns.values():
+            values.clear()
+        self._bytes = 0
+        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
 
-def _ids(texts: pa.Array) -> list[str]:
-    """XXH3-128 of each text, taken of Arrow's own bytes."""
-    offsets = np.frombuffer(texts.buffers()[1], np.int64, len(texts) + 1).tolist()
-    data = memoryview(texts.buffers()[2] or b"")
-    digest = xxhash.xxh3_128_hexdigest
-    return [digest(data[start:end]) for start, end in pairwise(offsets)]
+def _texts_column(texts: list[bytes]) -> pa.LargeStringArray:
+    """A column of texts in UTF-8; much faster than to let Arrow encode them."""
+    ends = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=ends[1:])
+    return column_of(Texts(np.frombuffer(b"".join(texts), np.uint8), ends))

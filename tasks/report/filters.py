@@ -32,6 +32,10 @@ _OTHER_SOURCES = {
 }
 
 
+_COLUMN_INCHES, _LABEL_INCHES = 8.5, 4.0
+"""A fixed room for the names of rules: to find one that fits, matplotlib would draw everything twice."""
+
+
 @dataclass(frozen=True)
 class RuleReport:
     """One rule and the values that were measured for it."""
@@ -71,11 +75,13 @@ def draw_histograms(path: Path, rules: Sequence[RuleReport]) -> None:
     groups: dict[tuple[float, ...], list[RuleReport]] = {}
     for rule in rules:
         groups.setdefault(tuple(rule.edges), []).append(rule)
-    rows = max((len(group) for group in groups.values()), default=1)
-    figure = Figure(figsize=(8 * max(len(groups), 1), 0.24 * rows + 1.2), layout="constrained")
+    rows, columns = max((len(group) for group in groups.values()), default=1), max(len(groups), 1)
+    width, height = _COLUMN_INCHES * columns, 0.24 * rows + 1.2
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    for place, (edges, group) in enumerate(groups.items(), 1):
-        _draw_map(figure.add_subplot(1, len(groups), place), edges, group)
+    for place, (edges, group) in enumerate(groups.items()):
+        left, inner = (place * _COLUMN_INCHES + _LABEL_INCHES) / width, (_COLUMN_INCHES - _LABEL_INCHES - 0.2) / width
+        _draw_map(figure.add_axes((left, 0.6 / height, inner, 1 - 0.8 / height)), edges, group)
     figure.savefig(path, dpi=100)
 
 
@@ -89,5 +95,13 @@ def _draw_map(axes: Axes, edges: Sequence[float], rules: Sequence[RuleReport]) -
     names = [f"{rule.name} {signs[rule.direction]} {rule.threshold:g}" for rule in rules]
     axes.set_yticks(range(len(rules)), names, fontsize=8)
     shown = range(0, len(edges), max(1, len(edges) // 8))
-    axes.set_xticks([at - 0.5 for at in shown], [f"{edges[at]:g}" for at in shown], fontsize=8)
+    axes.set_xticks([at - 0.5 for at in shown], [_short(edges[at]) for at in shown], fontsize=8)
     axes.set_xlabel("value (documents: darker is more; red: threshold)", fontsize=8)
+
+
+def _short(value: float) -> str:
+    """A number with k or M in the place of noughts."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"

@@ -45,8 +45,7 @@ class Greedy:
         begins, ends, total = first * self._format.context, last * self._format.context + 1, int(self._offsets[-1])
         flat = np.full(ends - begins, self._format.padding, self._stream.dtype)
         if self._copies.order is None:
-            held = self._stream.read(begins, min(ends, total))
-            flat[: len(held)] = held
+            self._stream.read(begins, flat[: min(ends, total) - begins])
         else:
             self._gather(begins, min(ends, total), flat)
         if total < ends:

@@ -28,17 +28,17 @@ class TokenStream:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def read(self, start: int, stop: int) -> Tokens:
-        """The tokens from start to stop - 1."""
-        parts = [np.zeros(0, self.dtype)]
+    def read(self, start: int, into: Tokens) -> None:
+        """Fill an array with the tokens from a position on."""
+        stop, size = start + len(into), self.dtype.itemsize
         for part in range(self._part(start), len(self._paths)):
             begins, ends = self._starts[part], self._starts[part + 1]
             if begins >= stop:
                 break
-            low, high = max(start, begins), min(stop, ends)
-            offset = int(low - begins) * self.dtype.itemsize
-            parts.append(np.fromfile(self._paths[part], self.dtype, count=int(high - low), offset=offset))
-        return np.concatenate(parts)
+            low, high = int(max(start, begins)), int(min(stop, ends))
+            with self._paths[part].open("rb", buffering=0) as file:
+                file.seek((low - int(begins)) * size)
+                file.readinto(into[low - start : high - start].view(np.uint8).data)
 
     def gather(self, sources: Indices, targets: Indices, lengths: Indices, into: Tokens) -> None:
         """Copy runs of tokens from positions of the stream to positions of an array; no run spans two parts."""

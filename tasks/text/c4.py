@@ -20,7 +20,6 @@ from tasks.text.kernels import (
     BYTES,
     CLASSES,
     COUNTS,
-    HASHES,
     MUTABLE_BYTES,
     MUTABLE_COUNTS,
     MUTABLE_OFFSETS,
@@ -28,9 +27,10 @@ from tasks.text.kernels import (
     ROWS,
     Classes,
     Counts,
-    Hashes,
+    byte_at,
     code_before,
     code_point,
+    is_ascii_letter,
     kernel,
     subroutine,
 )
@@ -44,7 +44,6 @@ _BYTES = 4  # of the lines that break each rule, behind their number
 _LINES, _KEPT, _CITATIONS, _CITATION_BYTES, _SENTENCES, _CURLY, _DOCUMENT_PHRASES = range(8, 15)
 _NUM_MEASURES = 15
 _NO_LIMIT = 1 << 62
-_MAX_LINE_PHRASES = 32
 _LF, _DOT, _CURLY_BRACKET, _OPEN, _CLOSE = map(ord, "\n.{[]")
 _QUOTES = tuple(map(ord, "\"'”’」』"))
 _RARITY = "etaoinshrdlcumwfgypbvkxjqz"
@@ -74,14 +73,19 @@ class C4Measures:
 
 
 class _Phrases(NamedTuple):
-    """Phrases to be found, in lower case."""
+    """Phrases to be found, in lower case: those of lines, then those of documents."""
 
     data: Bytes
     offsets: Offsets
     rarest: Counts
     """Where in each phrase its rarest byte is: only there is it looked for."""
-    starters: Hashes
-    """For every byte, the bits of the phrases whose rarest byte it is; shape (256,)."""
+    first: Counts
+    """For every byte, where in `of_byte` the phrases begin whose rarest byte it is; shape (257,)."""
+    of_byte: Counts
+    """Numbers of phrases."""
+
+
+PHRASES = (BYTES, OFFSETS, COUNTS, COUNTS, COUNTS)
 
 
 def filter_lines(column: pa.LargeStringArray, rules: C4Rules) -> tuple[pa.LargeStringArray, C4Measures]:
@@ -95,6 +99,7 @@ def filter_lines(column: pa.LargeStringArray, rules: C4Rules) -> tuple[pa.LargeS
             rules.terminal_punctuation,
             rules.min_words_per_line or 0,
             rules.remove_citations,
+            len(rules.line_phrases),
         ],
         np.int64,
     )
@@ -105,22 +110,25 @@ def filter_lines(column: pa.LargeStringArray, rules: C4Rules) -> tuple[pa.LargeS
 
 
 def _phrases(of_lines: Sequence[str], of_documents: Sequence[str]) -> _Phrases:
-    encoded = [phrase.lower().encode() for phrase in (*of_lines, *of_documents)]
-    bits = [*range(len(of_lines)), *range(_MAX_LINE_PHRASES, _MAX_LINE_PHRASES + len(of_documents))]
-    starters = np.zeros(256, np.uint64)
-    offsets, rarest = np.zeros(66, np.int64), np.zeros(65, np.int64)
-    data = b""
-    for bit in range(64):
-        if bit in bits:
-            phrase = encoded[bits.index(bit)]
-            rarest[bit] = max(
-                range(len(phrase)), key=lambda at: _RARITY.find(chr(phrase[at])) + 27 * (phrase[at] > 127)
-            )
-            for byte in {phrase[rarest[bit]], phrase.upper()[rarest[bit]]}:
-                starters[byte] |= np.uint64(1 << bit)
-            data += phrase
-        offsets[bit + 1] = len(data)
-    return _Phrases(np.frombuffer(data or b" ", np.uint8), offsets, rarest, starters)
+    phrases = [phrase.lower().encode() for phrase in (*of_lines, *of_documents)]
+    rarest = [_rarest(phrase) for phrase in phrases]
+    of_byte: list[list[int]] = [[] for _ in range(256)]
+    for number, (phrase, at) in enumerate(zip(phrases, rarest, strict=True)):
+        # bytes.upper changes ASCII only, as the comparison does.
+        for byte in {phrase[at], phrase.upper()[at]}:
+            of_byte[byte].append(number)
+    return _Phrases(
+        np.frombuffer(b"".join(phrases) or b" ", np.uint8),
+        np.cumsum([0, *map(len, phrases)]),
+        np.array(rarest, np.int64),
+        np.cumsum([0, *map(len, of_byte)]),
+        np.array([number for numbers in of_byte for number in numbers], np.int64),
+    )
+
+
+def _rarest(phrase: bytes) -> int:
+    """Where the rarest byte of a phrase is."""
+    return max(range(len(phrase)), key=lambda at: _rarity(phrase[at]))
 
 
 def _rarity(byte: int) -> int:
@@ -143,15 +151,24 @@ def _is_there(data: Bytes, at: int, start: int, stop: int, phrase: Bytes, first:
 
 @subroutine
 def _find_phrases(
-    data: Bytes, at: int, start: int, stop: int, phrase: Bytes, offsets: Offsets, rarest: Counts, bits: np.uint64
+    data: Bytes,
+    at: int,
+    start: int,
+    stop: int,
+    phrase: Bytes,
+    offsets: Offsets,
+    rarest: Counts,
+    first: Counts,
+    of_byte: Counts,
 ) -> np.uint64:
-    """Those of the phrases that stand in data[start:stop] with their rarest byte at a position."""
+    """Bits of the phrases that stand in data[start:stop] with their rarest byte at a position."""
     found = np.uint64(0)
-    for bit in range(64):
-        if bits >> np.uint64(bit) & np.uint64(1):
-            size = offsets[bit + 1] - offsets[bit]
-            if _is_there(data, at - rarest[bit], start, stop, phrase, offsets[bit], size):
-                found |= np.uint64(1) << np.uint64(bit)
+    byte = byte_at(data, at)
+    for index in range(first[byte], first[byte + 1]):
+        number = of_byte[index]
+        size = offsets[number + 1] - offsets[number]
+        if _is_there(data, at - rarest[number], start, stop, phrase, offsets[number], size):
+            found |= np.uint64(1) << np.uint64(number)
     return found
 
 
@@ -175,9 +192,7 @@ def _ends_sentence(data: Bytes, start: int, at: int, stop: int, code: int, class
 
 @subroutine
 def _citation_size(data: Bytes, at: int, stop: int) -> int:
-    """Bytes of the citation mark at a position; 0 if none is there."""
-    if data[at] != _OPEN:
-        return 0
+    """Bytes of the citation mark that opens at a position; 0 if it is none."""
     if _is_there(data, at + 1, at, stop, _CITATION_WORDS, 0, _EDIT):
         return 1 + _EDIT
     if _is_there(data, at + 1, at, stop, _CITATION_WORDS, _EDIT, _CITATION_WORDS.size - _EDIT):
@@ -195,13 +210,15 @@ def _copy_line(
     """Write a line without its citation marks behind `end`; where it ends there."""
     begin, at = end, start
     while at < stop:
-        size = _citation_size(data, at, stop) if remove_citations else 0
-        if size > 0:
-            row[_CITATIONS] += 1
-            row[_CITATION_BYTES] += size
-            at += size
-            continue
-        kept[end] = data[at]
+        byte = byte_at(data, at)
+        if byte == _OPEN and remove_citations:
+            size = _citation_size(data, at, stop)
+            if size > 0:
+                row[_CITATIONS] += 1
+                row[_CITATION_BYTES] += size
+                at += size
+                continue
+        kept[np.uint64(end)] = byte
         end, at = end + 1, at + 1
     return trimmed(kept, begin, end, classes)
 
@@ -222,10 +239,7 @@ def _is_punctuated(kept: Bytes, start: int, stop: int, classes: Classes) -> bool
         types.int64,
         CLASSES,
         COUNTS,
-        BYTES,
-        OFFSETS,
-        COUNTS,
-        HASHES,
+        *PHRASES,
         MUTABLE_BYTES,
         types.int64,
         MUTABLE_COUNTS,
@@ -240,7 +254,8 @@ def _filter_line(
     phrase: Bytes,
     phrase_offsets: Offsets,
     rarest: Counts,
-    starters: Hashes,
+    first_of_byte: Counts,
+    of_byte: Counts,
     kept: Bytes,
     end: int,
     row: Counts,
@@ -252,10 +267,15 @@ def _filter_line(
     ended = False
     at = start
     while at < stop:
-        if starters[data[at]]:
-            found |= _find_phrases(data, at, start, stop, phrase, phrase_offsets, rarest, starters[data[at]])
+        byte = byte_at(data, at)
+        if first_of_byte[byte] < first_of_byte[byte + 1]:
+            found |= _find_phrases(data, at, start, stop, phrase, phrase_offsets, rarest, first_of_byte, of_byte)
+        if word > 0 and not ended and is_ascii_letter(byte):
+            word, at = word + 1, at + 1
+            longest = max(longest, word)
+            continue
         code, width = code_point(data, at)
-        kind = classes[code]
+        kind = classes[np.uint64(code)]
         if kind & SPACE:
             word = 0
         else:
@@ -275,17 +295,16 @@ def _filter_line(
         return -1 - _UNPUNCTUATED
     if words < limits[2]:
         return -1 - _FEW_WORDS
-    row[_DOCUMENT_PHRASES] |= np.int64(found >> np.uint64(_MAX_LINE_PHRASES))
-    if found & np.uint64((1 << _MAX_LINE_PHRASES) - 1):
+    in_lines = np.uint64(limits[4])
+    row[_DOCUMENT_PHRASES] |= np.int64(found >> in_lines)
+    if found & ((np.uint64(1) << in_lines) - np.uint64(1)):
         return -1 - _PHRASE
     row[_CURLY] += curly
     row[_SENTENCES] += sentences + 1
     return line_end
 
 
-@kernel(
-    types.void(BYTES, OFFSETS, CLASSES, COUNTS, BYTES, OFFSETS, COUNTS, HASHES, MUTABLE_BYTES, MUTABLE_OFFSETS, ROWS)
-)
+@kernel(types.void(BYTES, OFFSETS, CLASSES, COUNTS, *PHRASES, MUTABLE_BYTES, MUTABLE_OFFSETS, ROWS))
 def _filter(
     data: Bytes,
     offsets: Offsets,
@@ -294,7 +313,8 @@ def _filter(
     phrase: Bytes,
     phrase_offsets: Offsets,
     rarest: Counts,
-    starters: Hashes,
+    first_of_byte: Counts,
+    of_byte: Counts,
     kept: Bytes,
     ends: Offsets,
     rows: Rows,
@@ -304,7 +324,7 @@ def _filter(
         row, first = rows[text], end
         begin = at = offsets[text]
         while begin < offsets[text + 1]:
-            while at < offsets[text + 1] and data[at] != _LF:
+            while at < offsets[text + 1] and byte_at(data, at) != _LF:
                 at += 1
             stop = trimmed(data, begin, at, classes)
             at += 1
@@ -313,7 +333,19 @@ def _filter(
                 row[_LINES] += 1
                 write = end + 1 if end > first else end
                 line_end = _filter_line(
-                    data, start, stop, classes, limits, phrase, phrase_offsets, rarest, starters, kept, write, row
+                    data,
+                    start,
+                    stop,
+                    classes,
+                    limits,
+                    phrase,
+                    phrase_offsets,
+                    rarest,
+                    first_of_byte,
+                    of_byte,
+                    kept,
+                    write,
+                    row,
                 )
                 if line_end < 0:
                     row[-1 - line_end] += 1

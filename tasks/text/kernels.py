@@ -54,25 +54,37 @@ def subroutine(function: Kernel) -> Kernel:
 
 
 @subroutine
+def byte_at(data: Bytes, at: int) -> int:
+    """data[at] for a position that is not negative: numba then leaves out what lets -1 mean the last."""
+    return int(data[np.uint64(at)])
+
+
+@subroutine
+def is_ascii_letter(byte: int) -> bool:
+    """Whether a byte of UTF-8 is a letter from A to Z or from a to z."""
+    return 97 <= byte | 0x20 <= 122
+
+
+@subroutine
 def code_point(data: Bytes, at: int) -> tuple[int, int]:
     """The code point that starts at a position of valid UTF-8, and its length in bytes."""
-    first = int(data[at] & 0xFF)
+    first = byte_at(data, at)
     if first < 0x80:
         return first, 1
-    second = int(data[at + 1] & 0x3F)
+    second = byte_at(data, at + 1) & 0x3F
     if first < 0xE0:
         return (first & 0x1F) << 6 | second, 2
-    third = int(data[at + 2] & 0x3F)
+    third = byte_at(data, at + 2) & 0x3F
     if first < 0xF0:
         return (first & 0x0F) << 12 | second << 6 | third, 3
-    return (first & 0x07) << 18 | second << 12 | third << 6 | int(data[at + 3] & 0x3F), 4
+    return (first & 0x07) << 18 | second << 12 | third << 6 | byte_at(data, at + 3) & 0x3F, 4
 
 
 @subroutine
 def code_before(data: Bytes, at: int) -> tuple[int, int]:
     """The code point that ends right before a position of valid UTF-8, and its length in bytes."""
     start = at - 1
-    while data[start] & 0xC0 == 0x80:
+    while byte_at(data, start) & 0xC0 == 0x80:
         start -= 1
     return code_point(data, start)
 

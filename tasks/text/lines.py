@@ -19,6 +19,7 @@ from tasks.text.kernels import (
     Classes,
     Counts,
     Hashes,
+    byte_at,
     code_before,
     code_point,
     hash_on,
@@ -79,20 +80,28 @@ def ellipsis_before(data: Bytes, start: int, at: int) -> int:
 
 
 @subroutine
+def _four_bytes(data: Bytes, at: int) -> int:
+    return byte_at(data, at) | byte_at(data, at + 1) << 8 | byte_at(data, at + 2) << 16 | byte_at(data, at + 3) << 24
+
+
+@subroutine
+def _eight_bytes(data: Bytes, at: int) -> np.uint64:
+    """Eight bytes as one number; written out, for then LLVM makes one load of them."""
+    return np.uint64(_four_bytes(data, at)) | np.uint64(_four_bytes(data, at + 4)) << np.uint64(32)
+
+
+@subroutine
 def _hash_bytes(data: Bytes, start: int, stop: int) -> np.uint64:
     """FNV-1a over words of eight bytes, then over the bytes that are left and the length."""
     state = np.uint64(FNV_OFFSET)
     at = start
     while at + 8 <= stop:
-        value = np.uint64(0)
-        for index in range(8):
-            value |= np.uint64(data[at + index]) << np.uint64(8 * index)
-        state = hash_on(state, value)
+        state = hash_on(state, _eight_bytes(data, at))
         state ^= state >> np.uint64(32)
         at += 8
     value = np.uint64(stop - start)
     for index in range(at, stop):
-        value = value << np.uint64(8) | np.uint64(data[index])
+        value = value << np.uint64(8) | np.uint64(byte_at(data, index))
     state = hash_on(state, value)
     return state ^ state >> np.uint64(32)
 
@@ -116,7 +125,7 @@ def indented(data: Bytes, start: int, stop: int, classes: Classes) -> int:
     """Where a line that is not blank begins after its indent."""
     while start < stop:
         code, width = code_point(data, start)
-        if classes[code] & SPACE == 0:
+        if classes[np.uint64(code)] & SPACE == 0:
             break
         start += width
     return start
@@ -170,7 +179,7 @@ def trimmed(data: Bytes, start: int, stop: int, classes: Classes) -> int:
     """Where a line ends without the blanks at its end; its start if it is blank."""
     while stop > start:
         code, width = code_before(data, stop)
-        if classes[code] & SPACE == 0:
+        if classes[np.uint64(code)] & SPACE == 0:
             break
         stop -= width
     return stop
@@ -181,7 +190,7 @@ def count_characters(data: Bytes, start: int, stop: int) -> int:
     """Code points in data[start:stop]."""
     found = 0
     for at in range(start, stop):
-        found += data[at] & 0xC0 != 0x80
+        found += byte_at(data, at) & 0xC0 != 0x80
     return found
 
 
@@ -190,7 +199,7 @@ def count_breaks(data: Bytes, start: int, stop: int) -> int:
     """Line ends in data[start:stop]."""
     found = 0
     for at in range(start, stop):
-        found += data[at] == _LF
+        found += byte_at(data, at) == _LF
     return found
 
 
@@ -222,7 +231,7 @@ def measure_lines(
     paragraph, paragraph_length = np.uint64(FNV_OFFSET), 0
     at = begin = start
     while begin < stop:
-        while at < stop and data[at] != _LF:
+        while at < stop and byte_at(data, at) != _LF:
             at += 1
         row[NEWLINES] += at < stop
         end = trimmed(data, begin, at, classes)

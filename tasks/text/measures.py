@@ -6,7 +6,7 @@ datatrove's word tokenizer (spaCy's) does. Every letter of a script without spac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,10 @@ class Measures:
     """Different lines and paragraphs, up to the limit of the memory."""
     ngrams: Rows
     """Characters in n-grams, as asked for; (documents, sizes)."""
+
+    def take(self, rows: Rows) -> "Measures":
+        """Those of some documents."""
+        return Measures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property
     def unspaced(self) -> npt.NDArray[np.bool_]:

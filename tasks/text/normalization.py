@@ -12,7 +12,6 @@ import unicodedata
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from numba import types
 
 from tasks.text.buffers import Bytes, Offsets, Texts, column_of, texts_of
@@ -23,17 +22,20 @@ from tasks.text.kernels import (
     MUTABLE_BYTES,
     MUTABLE_OFFSETS,
     OFFSETS,
+    ROWS,
     Classes,
     code_point,
     kernel,
     subroutine,
 )
+from tasks.text.splicing import Replacement, splice
 
 _MAX_BREAKS = 3
 """Line ends in a row: two blank lines."""
 _LF, _CR = 0x0A, 0x0D
 
-Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+_NOWHERE = np.empty((0, 3), np.int64)
 
 
 def normalize(column: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -41,17 +43,44 @@ def normalize(column: pa.LargeStringArray) -> pa.LargeStringArray:
     data, offsets = texts_of(column)
     cleaned = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
     ends = np.zeros(len(offsets), np.int64)
-    composes = np.zeros(len(column), np.bool_)
-    _clean(data, offsets, character_classes(), cleaned, ends, composes)
+    composes = _clean(data, offsets, character_classes(), cleaned, ends)
     made = column_of(Texts(cleaned, ends))
-    return _compose(made, composes) if composes.any() else made
+    return _compose(made) if composes else made
 
 
-def _compose(column: pa.LargeStringArray, which: Flags) -> pa.LargeStringArray:
-    """NFC of some texts. By the standard library: pyarrow's utf8_normalize decomposes (apache/arrow#51225)."""
-    mask = pa.array(which)
-    composed = [unicodedata.normalize("NFC", text.as_py()) for text in column.filter(mask)]
-    return pc.replace_with_mask(column, mask, pa.array(composed, pa.large_string()))
+def _compose(column: pa.LargeStringArray) -> pa.LargeStringArray:
+    """NFC of the lines that may not be in it, no line end composes with anything. By the standard library: pyarrow's
+    utf8_normalize decomposes (apache/arrow#51225)."""
+    texts = texts_of(column)
+    found = np.empty((_find_lines(texts.data, texts.offsets, character_classes(), _NOWHERE), 3), np.int64)
+    _find_lines(texts.data, texts.offsets, character_classes(), found)
+    replacements = []
+    for text, start, stop in found.tolist():
+        before = texts.data[start:stop].tobytes()
+        composed = unicodedata.normalize("NFC", before.decode()).encode()
+        if composed != before:
+            replacements.append(Replacement(text, start, stop, composed))
+    return splice(texts, replacements) if replacements else column
+
+
+@kernel(types.int64(BYTES, OFFSETS, CLASSES, ROWS))
+def _find_lines(data: Bytes, offsets: Offsets, classes: Classes, found: Rows) -> int:
+    """How many lines may not be in NFC; writes as many as there is room for: which text, where they start and stop."""
+    num = 0
+    for text in range(offsets.size - 1):
+        at = start = offsets[text]
+        composes = False
+        while at < offsets[text + 1]:
+            code, width = code_point(data, at)
+            composes |= classes[np.uint64(code)] & COMPOSES != 0
+            at += width
+            if code == _LF or at == offsets[text + 1]:
+                if composes:
+                    if num < found.shape[0]:
+                        found[num, 0], found[num, 1], found[num, 2] = text, start, at
+                    num += 1
+                start, composes = at, False
+    return num
 
 
 @subroutine
@@ -62,10 +91,10 @@ def _stays(code: int, kind: int, before: int, classes: Classes) -> bool:
     return kind & DROP == 0
 
 
-@kernel(types.void(BYTES, OFFSETS, CLASSES, MUTABLE_BYTES, MUTABLE_OFFSETS, types.bool_[::1]))
-def _clean(data: Bytes, offsets: Offsets, classes: Classes, cleaned: Bytes, ends: Offsets, composes: Flags) -> None:
-    """Write the texts without what is dropped, and mark those that may not be in NFC."""
-    end = 0
+@kernel(types.bool_(BYTES, OFFSETS, CLASSES, MUTABLE_BYTES, MUTABLE_OFFSETS))
+def _clean(data: Bytes, offsets: Offsets, classes: Classes, cleaned: Bytes, ends: Offsets) -> bool:
+    """Write the texts without what is dropped; whether one may not be in NFC."""
+    end, composes = 0, False
     for text in range(offsets.size - 1):
         begin = end
         write, breaks, before = begin, 0, -1
@@ -85,10 +114,10 @@ def _clean(data: Bytes, offsets: Offsets, classes: Classes, cleaned: Bytes, ends
                     cleaned[write + index] = data[at + index]
                 write += width
                 before = code
-                if kind & COMPOSES:
-                    composes[text] = True
+                composes |= kind & COMPOSES != 0
                 if kind & SPACE == 0:
                     end, breaks = write, 0
             at += width
         ends[text + 1] = end - breaks if end > begin else end
         end = ends[text + 1]
+    return composes

@@ -67,8 +67,11 @@ def judge_texts(texts: pa.LargeStringArray, params: CleanParams) -> Judged:
             texts = pc.replace_with_mask(texts, pa.array(_flags(rows, len(texts))), left)
     if params.fineweb or params.fineweb_unspaced:
         rows = np.flatnonzero(judge(rules).kept)
-        on_lines = Request(short_line_lengths=request.short_line_lengths, split_at_blanks=request.split_at_blanks)
-        of_lines = measure(texts.take(pa.array(rows)), on_lines)
+        if removals:
+            on_lines = Request(short_line_lengths=request.short_line_lengths, split_at_blanks=request.split_at_blanks)
+            of_lines = measure(texts.take(pa.array(rows)), on_lines)
+        else:
+            of_lines = measures.take(rows)
         rules += _spread(fineweb_rules(params, of_lines, measures.unspaced[rows]), rows, len(texts))
     return Judged(texts, judge(rules), removals)
 

@@ -28,9 +28,11 @@ from tasks.text.kernels import (
     Classes,
     Counts,
     Hashes,
+    byte_at,
     code_point,
     hash_on,
     hash_word,
+    is_ascii_letter,
     kernel,
     subroutine,
 )
@@ -53,7 +55,7 @@ NUM_TOKEN_MEASURES = 14
     STOP_WORDS,
     STOP_CHARACTERS,
 ) = range(NUM_TOKEN_MEASURES)
-_HASH, _SLASH, _DOT = map(ord, "#/.")
+_HASH, _SLASH, _DOT, _LETTER = map(ord, "#/.a")
 _STOP_SLOTS = 1024
 
 
@@ -94,8 +96,9 @@ def _add_token(key: np.uint64, length: int, num: int, keys: Hashes, ends: Counts
     row[TOKENS] += 1
     if num >= keys.size:
         return num
-    keys[num] = key
-    ends[num + 1] = ends[num] + length
+    index = np.uint64(num)
+    keys[index] = key
+    ends[index + np.uint64(1)] = ends[index] + length
     return num + 1
 
 
@@ -193,9 +196,10 @@ def measure_tokens(
     length = word_length = kinds = num = mark = 0
     characters = blanks = letters = alphanumerics = latin = unspaced = 0
     is_path, is_dotted, at, word_end = False, False, start, start
+    letter = int(classes[_LETTER])
     while at < stop:
         code, width = code_point(data, at)
-        kind = int(classes[code])
+        kind = int(classes[np.uint64(code)])
         characters += 1
         if kind & COUNTED:
             _count_mark(data, start, at, code, row)
@@ -206,13 +210,21 @@ def measure_tokens(
                 if parts:
                     num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
                     state, length, kinds = np.uint64(FNV_OFFSET), 0, 0
-            state, length = hash_on(state, code), length + 1
-            word_state, word_length, word_end = state, length, at + width
+            state, at = hash_on(state, code), at + width
             kinds |= kind
             letters += kind & LETTER != 0
             alphanumerics += kind & ALPHANUMERIC != 0
             latin += kind & LATIN != 0
-        elif kind & (SPACE | UNSPACED) or (word_length == 0 and not kind & STICKY):
+            following = at
+            while at < stop and is_ascii_letter(byte_at(data, at)):
+                state, at = hash_on(state, byte_at(data, at)), at + 1
+            run = at - following
+            kinds |= letter if run > 0 else 0
+            letters, alphanumerics, latin = letters + run, alphanumerics + run, latin + run
+            characters, length = characters + run, length + 1 + run
+            word_state, word_length, word_end = state, length, at
+            continue
+        if kind & (SPACE | UNSPACED) or (word_length == 0 and not kind & STICKY):
             if length > 0:
                 num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
                 state, length, word_length, kinds, is_path, is_dotted = np.uint64(FNV_OFFSET), 0, 0, 0, False, False

@@ -1,8 +1,9 @@
 """Many texts to token ids at once: a fast encoder, checked against the reference one, which stands in for it."""
 
 import logging
+from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from pathlib import Path
 
 import fastokens
@@ -16,7 +17,8 @@ from tasks.tokenizer.words import ENCODING_BOUND, cut_text, has_our_words
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
-_CHECKED_CHARACTERS = 8_000
+_CHECKED_SHARE, _CHECKED_CHARACTERS = 0.005, 1_000
+"""What is encoded twice of the characters of a call, and at least so many: the reference takes 20 times as long."""
 _PROBES = tuple(
     f"ab{chr(code)}cd {chr(code)}{chr(code)} 明{chr(code)}。{chr(code)}\n"
     for code in (*range(0x3100), *range(0xFE00, 0x10000))
@@ -78,8 +80,9 @@ class Encoder:
 
 def _sample(texts: Sequence[str]) -> Sequence[str]:
     """The first texts, few enough that encoding them twice costs little; none where the first is long."""
-    sizes = accumulate(map(len, texts))
-    return texts[: sum(1 for _ in takewhile(lambda size: size <= _CHECKED_CHARACTERS, sizes))]
+    sizes = list(accumulate(map(len, texts)))
+    most = max(_CHECKED_CHARACTERS, _CHECKED_SHARE * sizes[-1])
+    return texts[: bisect_right(sizes, most)]
 
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":

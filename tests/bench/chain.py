@@ -16,7 +16,7 @@ from typing import Any
 
 from params.pipeline import PipelineParams
 from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing
-from tasks.artifacts.memory import PeakMemory
+from tasks.artifacts.memory import PeakMemory, limit_arenas, release_memory
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run, roots_of
@@ -26,6 +26,7 @@ STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 
 
 def main() -> None:
+    limit_arenas()
     out, tokenizer, workers, last, parameters = sys.argv[1:6]
     sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
     params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
@@ -49,6 +50,7 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> di
         made[name] = run_stage(name, params, run, made, vocabulary)
         seconds[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
         seconds[name]["peak_mb"] = memory.read_mb()
+        release_memory()
     return {
         "cpu_s": time.process_time() - begin[0],
         "wall_s": time.perf_counter() - begin[1],
@@ -82,7 +84,8 @@ def copy_tokenizer(tokenizer: Path, folder: Path) -> Metrics:
 
 
 def warm_up() -> None:
-    """Load the kernels, which compiles them the first time, and the tables of characters."""
+    """Load libraries and kernels, which compiles them the first time, and the tables of characters."""
+    import matplotlib.figure  # noqa: F401
     import pyarrow as pa
 
     import tasks.duplicates.verdicts
