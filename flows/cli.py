@@ -128,6 +128,11 @@ def _add_steering(commands: Commands) -> None:
         "values", nargs="*", metavar="KEY=VALUE", help="for set: lr_scale=0.5, stop.max_tokens=2000000"
     )
     steered.add_argument("--reason", default="", help="why, for the record")
+    branch = _add(commands, "branch", running.branch, help="a new run from a checkpoint", about=manual.BRANCH)
+    branch.add_argument("parent", help="the run's id, or enough of its beginning")
+    branch.add_argument("--step", type=_count, metavar="N", help="the checkpoint (default: where the decay began)")
+    branch.add_argument("--phase", metavar="NAME", help="a phase of training (default: the last)")
+    branch.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="what is to differ")
     approved = _add(commands, "approve", _approve, help="let a waiting phase begin", about=manual.APPROVE)
     approved.add_argument("phase", help="name of the phase")
     for added in (steered, approved):

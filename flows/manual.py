@@ -53,6 +53,13 @@ learning rates or stop rules. Every order is recorded in MLflow; what changes tr
   gristmill steer pause
   gristmill steer set lr_scale=0.5 stop.max_tokens=2000000 --reason "loss is still falling"
   gristmill steer stop --run 20260131"""
+BRANCH = """\
+Start a new run from a checkpoint of an earlier one, with its weights, optimizer and position in the data, and with
+other parameters; MLflow names the parent. The default is the checkpoint before the learning rate began to fall, from
+which a run can be made longer.
+
+  gristmill branch 20260131-101500-ab12 --set train.stop.max_tokens=4000000
+  gristmill branch 20260131 --step 1200 --set train.optimizer.muon_lr=0.01"""
 APPROVE = """\
 Let a phase of training begin that waits for approval (train.phases with approve: true). Resuming the paused flow run
 in the Prefect UI does the same.

@@ -4,24 +4,30 @@ import argparse
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flows.console import make_console, progress
-from flows.home import full_disk_explained, open_home
+from flows.console import make_console, progress, say
+from flows.home import full_disk_explained, locate_home, open_home
+from flows.housekeeping import find_run
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
+from params.errors import ParameterError
 from params.load import load_params, merge, parse_assignments
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
 
 if TYPE_CHECKING:
     from flows.pipeline import Outcome
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the pipeline and report."""
-    overrides = overrides_of(arguments)
+def run(arguments: argparse.Namespace, more: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Run the pipeline and report; `more` is laid over what the arguments say."""
+    overrides = merge(overrides_of(arguments), more)
     params = load_params(arguments.preset, overrides)
     home = open_home(params.run.home)
     with progress(home.logs), full_disk_explained(home):
@@ -29,6 +35,39 @@ def run(arguments: argparse.Namespace) -> int:
     options = f" --home {shlex.quote(str(arguments.home))}" if arguments.home else ""
     print_outcome(make_console(), outcome, options)
     return 0
+
+
+def branch(arguments: argparse.Namespace) -> int:
+    """Run the pipeline of an earlier run again, its training from one of the checkpoints."""
+    home = locate_home(arguments.home)
+    record = find_run(home, arguments.parent)
+    checkpoint = _checkpoint(Store(home.store), record, arguments.phase, arguments.step)
+    say(f"goes on from {checkpoint}")
+    changes = merge(record.overrides, parse_assignments(arguments.set))
+    phases = load_params(record.preset, changes).train.phases
+    chosen = arguments.phase or (phases[-1].name if phases else None)
+    own: dict[str, Any] = {"branch_from": str(checkpoint)}
+    if phases:
+        plain = [phase.model_dump(mode="json", exclude_unset=True) for phase in phases]
+        own = {"phases": [phase | own if phase["name"] == chosen else phase for phase in plain]}
+    overrides = merge(changes, {"train": own})
+    again = argparse.Namespace(preset=record.preset, home=arguments.home, set=[], text=[], name=None)
+    return run(again, overrides)
+
+
+def _checkpoint(store: Store, record: RunRecord, phase: str | None, step: int | None) -> Path:
+    """The folder of a checkpoint that a run left."""
+    trained = [stage for stage in record.stages if stage.partition(".")[0] == "train"]
+    wanted = [stage for stage in trained if phase is None or stage == f"train.{phase}"]
+    if not wanted:
+        raise ParameterError(f"run {record.run_id} has no phase {phase!r}; it has {', '.join(trained) or 'none'}")
+    folder = store.folder(wanted[-1], record.stages[wanted[-1]].fingerprint) / "checkpoints"
+    found = {int(path.name.removeprefix("step-")): path for path in sorted(folder.glob("step-*"))}
+    if not found:
+        raise ParameterError(f"{folder}: no checkpoint is left there; run the same recipe again to make it anew")
+    if step is not None and step not in found:
+        raise ParameterError(f"no checkpoint of step {step} in {folder}; there is {', '.join(map(str, found))}")
+    return found[step if step is not None else min(found)]
 
 
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -124,6 +124,8 @@ class PhaseParams(Params):
     """Steps between two evaluations."""
     seed: int | None = Field(default=None, ge=0)
     """Seed of the data order."""
+    branch_from: str | None = None
+    """Checkpoint folder of this phase in another run to go on from."""
 
 
 class TrainParams(Params):
@@ -151,6 +153,8 @@ class TrainParams(Params):
     """Steps whose mean loss makes one point of the recorded curves."""
     seed: int = Field(default=1, ge=0)
     """Seed of initial weights and data order."""
+    branch_from: str | None = None
+    """Checkpoint folder of another run to go on from, optimizer and all; gristmill branch sets it."""
     phases: tuple[PhaseParams, ...] = ()
     """Phases one after the other, each from the weights of the one before; empty for a single one as above."""
 
@@ -160,10 +164,12 @@ class TrainParams(Params):
         for name in ("optimizer", "schedule"):
             if (section := getattr(phase, name)) is not None:
                 own[name] = getattr(self, name).model_dump() | section.model_dump(exclude_unset=True)
-        return self.model_validate(self.model_dump(exclude={"phases"}) | own)
+        return self.model_validate(self.model_dump(exclude={"phases", "branch_from"}) | own)
 
     @model_validator(mode="after")
     def _phases_are_sound(self) -> Self:
+        if self.phases and self.branch_from is not None:
+            raise ValueError("branch_from: with phases, set it in the phase that goes on from the checkpoint")
         names = [phase.name for phase in self.phases]
         for name in names:
             if names.count(name) > 1:

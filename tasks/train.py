@@ -6,20 +6,33 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from params.errors import ParameterError, TrainingError
 from params.train import TrainParams
 from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.artifacts.record import RunRecord, run_records
 from tasks.context import Run, num_cores
 from tasks.stage import stage
+
+if TYPE_CHECKING:
+    from tasks.training.job import Job
 
 log = logging.getLogger(__name__)
 MODEL = "model"
 """Folder of the trained model, as transformers saves it."""
 
 
-@stage(version=1, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"))
+def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
+    """The parameters, with the digest of a checkpoint in the place of its path."""
+    if params.branch_from is None:
+        return params
+    from tasks.training.branching import digest_of
+
+    return params.model_copy(update={"branch_from": digest_of(Path(params.branch_from))})
+
+
+@stage(version=2, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
 def train(
     params: TrainParams, tokenizer: Manifest, shards: Manifest, model: Manifest | None = None, *, out: Path, run: Run
 ) -> Metrics:
@@ -50,6 +63,8 @@ def train(
         orders_seen=OrderBook(run.orders).skip(),
     )
     job.save(out / "logs" / "job.json")
+    if params.branch_from is not None:
+        _branch(Path(params.branch_from), job, run)
     if run.tracker is not None:
         run.tracker.log_dataset("shards", shards.digest, "training")
     output, code = out / "logs" / "output.log", 0
@@ -64,6 +79,22 @@ def train(
     report = _report(out, code, output)
     _plot(out, report)
     return _finish(out, report)
+
+
+def _branch(checkpoint: Path, job: "Job", run: Run) -> None:
+    """Begin at a checkpoint of another run, and say so in MLflow."""
+    from tasks.training.branching import adopt
+
+    adopt(checkpoint, job.checkpoints)
+    parents = [record.run_id for record in run_records(run.store.root) if _made(record, checkpoint)]
+    if run.tracker is not None:
+        run.tracker.tag(
+            {"gristmill.parent": parents[0] if parents else "", f"{run.stage}.branched_from": str(checkpoint)}
+        )
+
+
+def _made(record: RunRecord, checkpoint: Path) -> bool:
+    return any(done.fingerprint in checkpoint.parts and not done.reused for done in record.stages.values())
 
 
 def _follow(run: Run) -> Callable[[list[dict[str, Any]]], None]:
@@ -129,11 +160,13 @@ def _plot(out: Path, report: dict[str, Any]) -> None:
 
 
 def _finish(out: Path, report: dict[str, Any]) -> Metrics:
-    """Keep the last checkpoint, drop the rest, and say what was measured."""
+    """Keep the last checkpoint and the one before the decay, drop the rest, and say what was measured."""
+    from tasks.training.checkpoint import before_decay, checkpoint_folders
     from tasks.training.launch import TORCHRUN_LOGS
 
-    for old in sorted((out / "checkpoints").iterdir())[:-1]:
-        shutil.rmtree(old)
+    for old in checkpoint_folders(out / "checkpoints")[:-1]:
+        if not before_decay(old):
+            shutil.rmtree(old)
     for left in ("best", TORCHRUN_LOGS):
         shutil.rmtree(out / left, ignore_errors=True)
     for lock in out.glob("rank-*.lock"):

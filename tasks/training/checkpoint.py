@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tasks.artifacts.digest import commit, digest_file, sync, write_atomic
 
 log = logging.getLogger(__name__)
-_SEAL = "seal.json"
+SEAL = "seal.json"
 
 
 @dataclass
@@ -23,6 +23,8 @@ class Progress:
     step: int = 0
     decay_from: int | None = None
     end: int | None = None
+    replan: bool = False
+    """Taken over from another run: where it ends is planned anew."""
     stop_states: dict[str, Any] = field(default_factory=dict)
     ending: dict[str, str] | None = None
     """The stop decision that began an early decay."""
@@ -74,16 +76,22 @@ def save_checkpoint(
     write_atomic(temporary / "progress.json", json.dumps(asdict(progress), indent=1))
     write_atomic(temporary / "configuration.json", json.dumps(configuration, indent=1, sort_keys=True))
     write_atomic(temporary / "clock.json", json.dumps({"elapsed_s": elapsed_s}))
+    seal(temporary, folder)
+    for old in checkpoint_folders(root)[:-keep]:
+        if not before_decay(old):
+            shutil.rmtree(old)
+    return folder
+
+
+def seal(temporary: Path, folder: Path) -> None:
+    """Give a checkpoint, written to a temporary folder, its digests and its name."""
     files = {path.name: digest_file(path) for path in sorted(temporary.iterdir())}
     for path in temporary.iterdir():
         sync(path)
-    write_atomic(temporary / _SEAL, json.dumps(files, indent=1))
+    write_atomic(temporary / SEAL, json.dumps(files, indent=1))
     if folder.exists():
         shutil.rmtree(folder)
     commit(temporary, folder)
-    for old in checkpoint_folders(root)[:-keep]:
-        shutil.rmtree(old)
-    return folder
 
 
 def save_best(root: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -102,7 +110,7 @@ def load_best(root: Path) -> dict[str, torch.Tensor]:
 def newest_checkpoint(root: Path) -> Checkpoint | None:
     """The newest checkpoint whose files match their digests; a damaged one is passed over, and said so."""
     for folder in reversed(checkpoint_folders(root)):
-        problem = _problem(folder)
+        problem = problem_of(folder)
         if problem is None:
             return Checkpoint(
                 folder,
@@ -117,6 +125,15 @@ def newest_checkpoint(root: Path) -> Checkpoint | None:
 def checkpoint_folders(root: Path) -> list[Path]:
     """Folders of the checkpoints, oldest first."""
     return sorted(path for path in root.glob("step-*") if path.suffix != ".tmp")
+
+
+def before_decay(folder: Path) -> bool:
+    """Whether a checkpoint stands where the learning rate begins to fall: from there a run can be made longer."""
+    try:
+        progress = json.loads((folder / "progress.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(progress["step"] and progress["step"] == progress["decay_from"])
 
 
 def restore_random_states(checkpoint: Checkpoint) -> None:
@@ -134,9 +151,10 @@ def _random_states() -> dict[str, torch.Tensor]:
     return states
 
 
-def _problem(folder: Path) -> str | None:
+def problem_of(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, or None when its files match their digests."""
     try:
-        files: dict[str, str] = json.loads((folder / _SEAL).read_text())
+        files: dict[str, str] = json.loads((folder / SEAL).read_text())
     except (OSError, ValueError) as error:
         return f"its seal cannot be read: {error}"
     if missing := files.keys() - {path.name for path in folder.iterdir()}:

@@ -70,6 +70,7 @@ class Loop:
                 self.save()
                 continue
             wants_save = self.clock.since_save_s >= self.parts.job.settings.checkpoint_every_s
+            wants_save |= self.progress.step == self.progress.decay_from
             leave, wants_save, orders = self._agree([self.interrupted, wants_save, self._orders.read_new()])
             for order in orders:
                 wants_save |= self._obey(order)
@@ -277,6 +278,9 @@ class Loop:
         for edit in self.progress.edits:
             self.parts = self.parts.with_stop(edit["stop"])
         self.params = self.parts.job.params
+        if self.progress.replan:
+            self.progress.replan = False
+            self._plan()
         self.curve.cut(self.progress.step)
         log.info("resumes after step %d", self.progress.step)
 

@@ -34,3 +34,14 @@ def test_a_phase_waits_for_approval_and_ends_when_asked(shell, corpus: Path):
         out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
     assert "Training stopped: asked (enough)" in out
+
+
+def test_a_run_goes_on_from_a_checkpoint_of_another(finished, shell, home: Path):
+    parent = next(iter(sorted((home / "store" / "runs").glob("*.json")))).stem
+    refused = shell("branch", parent, "--step", "5")
+    assert refused.returncode == 2
+    assert "no checkpoint of step 5" in refused.stderr
+    done = shell("branch", parent, "--set", "train.stop.max_steps=16")
+    assert done.returncode == 0, done.stderr
+    assert "goes on from" in done.stderr
+    assert "Training stopped: budget (16 steps done)" in done.stdout

@@ -1,6 +1,7 @@
 """The training stage: stop rules, and the same bytes after SIGKILL."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from params.errors import TrainingError
+from params.errors import ParameterError, TrainingError
 from params.run import RunParams
 from params.train import ModelParams, OptimizerParams, PatienceParams, ScheduleParams, StopParams, TrainParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
-from tasks.train import train
+from tasks.train import identity, train
 from tasks.training.orders import Order, OrderBook
 
 MODEL = ModelParams(layers=2, width=32, heads=2)
@@ -225,3 +226,32 @@ def test_asked_to_stop_training_ends_with_what_it_learned(tokenizer, shards, run
     assert (metrics.facts["verdict"], metrics.facts["stop_reason"]) == ("asked", "seen enough")
     assert metrics.counts["steps"] < 40
     assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_made_longer_from_where_its_decay_began_a_run_ends_as_if_it_had_been_planned_so(
+    undisturbed, tokenizer, shards, run, tmp_path
+):
+    earlier = undisturbed[0] / "checkpoints" / "step-000000028"  # 30 % of 40 steps are the decay
+    longer = PARAMS.model_copy(update={"stop": StopParams(max_steps=50)})
+    branched = longer.model_copy(update={"branch_from": str(earlier)})
+    for name, params in (("planned", longer), ("branched", branched)):
+        (tmp_path / name).mkdir()
+        train.work(params, tokenizer, shards, out=tmp_path / name, run=with_settings(run, SETTINGS))
+    for name in ("model/model.safetensors", "checkpoints/step-000000050/optimizer.safetensors"):
+        assert digest_file(tmp_path / "planned" / name) == digest_file(tmp_path / "branched" / name)
+
+
+def test_a_checkpoint_is_known_by_its_content_and_a_damaged_one_refused(undisturbed, run, tmp_path):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(undisturbed[0] / "checkpoints" / "step-000000028", copy)
+    (copy / "clock.json").write_text('{"elapsed_s": 9.0}')
+    seals = json.loads((copy / "seal.json").read_text())
+    seals["clock.json"] = digest_file(copy / "clock.json")
+    (copy / "seal.json").write_text(json.dumps(seals))
+    original = undisturbed[0] / "checkpoints" / "step-000000028"
+    of = [PARAMS.model_copy(update={"branch_from": str(path)}) for path in (copy, original)]
+    assert identity(of[0], run) == identity(of[1], run)
+    assert identity(of[0], run).branch_from != str(copy)
+    (copy / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ParameterError, match=r"weights.safetensors changed .* let gristmill branch find it"):
+        identity(of[0], run)
