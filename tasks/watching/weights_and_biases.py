@@ -1,0 +1,58 @@
+"""Weights & Biases: a run in files that `wandb sync` uploads, or online at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.watching.callbacks import Callback, Point
+from tasks.watching.event_files import numbers_of
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+
+class WeightsAndBiases(Callback):
+    """Points as history, samples as a table, the report as summary."""
+
+    def __init__(self, folder: Path, *, mode: Literal["offline", "online"], project: str, run_id: str) -> None:
+        self._folder = folder
+        self._mode: Literal["offline", "online"] = mode
+        self._project = project
+        self._run_id = run_id
+        self._run: Run | None = None
+
+    def on_start(self, config: Mapping[str, Any]) -> None:
+        import wandb
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        quiet = wandb.Settings(
+            silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True
+        )
+        self._run = wandb.init(
+            dir=str(self._folder),
+            mode=self._mode,
+            project=self._project,
+            id=self._run_id,
+            name=self._run_id,
+            config=dict(config),
+            settings=quiet,
+        )
+
+    def on_point(self, point: Point) -> None:
+        self._begun.log({f"train/{name}": value for name, value in numbers_of(point).items()}, step=int(point["step"]))
+
+    def on_samples(self, samples: Sequence[Point]) -> None:
+        import wandb
+
+        columns = ["step", "prompt", "kind", "text"]
+        table = wandb.Table(columns=columns, data=[[sample[name] for name in columns] for sample in samples])
+        self._begun.log({"train/samples": table}, step=int(samples[0]["step"]))
+
+    def on_end(self, verdict: str, report: Mapping[str, Any]) -> None:
+        self._begun.summary.update({"verdict": verdict, **report})
+        self._begun.finish(exit_code=0 if report else 1)
+
+    @property
+    def _begun(self) -> "Run":
+        assert self._run is not None, "on_start comes first"
+        return self._run
