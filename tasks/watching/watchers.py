@@ -40,12 +40,12 @@ class Watchers:
         """
         watchers: list[tuple[str, object]] = []
         if params.tensorboard:
-            _need("tensorboard", "run.watch.tensorboard")
+            need("tensorboard", "run.watch.tensorboard")
             from tasks.watching.event_files import EventFiles
 
             watchers.append(("tensorboard", EventFiles(folder / "tensorboard" / run_id)))
         if params.wandb is not None:
-            _need("wandb", "run.watch.wandb")
+            need("wandb", "run.watch.wandb")
             from tasks.watching.weights_and_biases import WeightsAndBiases
 
             made = WeightsAndBiases(folder, mode=params.wandb, project=project, run_id=run_id)
@@ -110,6 +110,7 @@ class Watchers:
                 yield list(group)
 
 
-def _need(package: str, setting: str) -> None:
+def need(package: str, setting: str) -> None:
+    """Raise ParameterError where an optional package is not installed."""
     if find_spec(package) is None:
         raise ParameterError(f"{setting} needs the package {package}: pip install 'gristmill[{package}]'")

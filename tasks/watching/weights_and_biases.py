@@ -1,5 +1,6 @@
 """Weights & Biases: a run in files that `wandb sync` uploads, or online at once."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +10,9 @@ from tasks.watching.event_files import numbers_of
 
 if TYPE_CHECKING:
     from wandb import Run
+
+_STEP = "train/step"
+"""The x axis: W&B's own step may never go back, but samples come after later points."""
 
 
 class WeightsAndBiases(Callback):
@@ -22,11 +26,18 @@ class WeightsAndBiases(Callback):
         self._run: Run | None = None
 
     def on_start(self, config: Mapping[str, Any]) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else its faults are reported over the network
         import wandb
 
         self._folder.mkdir(parents=True, exist_ok=True)
         quiet = wandb.Settings(
-            silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True
+            silent=True,
+            console="off",
+            x_disable_stats=True,
+            x_disable_meta=True,
+            disable_git=True,
+            disable_code=True,
+            x_save_requirements=False,
         )
         self._run = wandb.init(
             dir=str(self._folder),
@@ -37,16 +48,19 @@ class WeightsAndBiases(Callback):
             config=dict(config),
             settings=quiet,
         )
+        self._run.define_metric(_STEP)
+        self._run.define_metric("train/*", step_metric=_STEP)
 
     def on_point(self, point: Point) -> None:
-        self._begun.log({f"train/{name}": value for name, value in numbers_of(point).items()}, step=int(point["step"]))
+        values = {f"train/{name}": value for name, value in numbers_of(point).items()}
+        self._begun.log({_STEP: int(point["step"]), **values})
 
     def on_samples(self, samples: Sequence[Point]) -> None:
         import wandb
 
         columns = ["step", "prompt", "kind", "text"]
         table = wandb.Table(columns=columns, data=[[sample[name] for name in columns] for sample in samples])
-        self._begun.log({"train/samples": table}, step=int(samples[0]["step"]))
+        self._begun.log({_STEP: int(samples[0]["step"]), "train/samples": table})
 
     def on_end(self, verdict: str, report: Mapping[str, Any]) -> None:
         self._begun.summary.update({"verdict": verdict, **report})

@@ -89,7 +89,7 @@ def _continue(
         if token is None or token == script.end:
             break
         made.append(token)
-        inputs |= {name: torch.tensor([[token]], device=model.device), "past_key_values": out.past_key_values}
+        inputs |= {name: torch.tensor([[token]], device=model.device), "cache": out.cache}
     return made
 
 
