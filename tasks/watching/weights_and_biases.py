@@ -63,8 +63,11 @@ class WeightsAndBiases(Callback):
         self._begun.log({_STEP: int(samples[0]["step"]), "train/samples": table})
 
     def on_end(self, verdict: str, report: Mapping[str, Any]) -> None:
+        import wandb
+
         self._begun.summary.update({"verdict": verdict, **report})
         self._begun.finish(exit_code=0 if report else 1)
+        wandb.teardown()  # an offline run's file is whole only when W&B's service, which writes it, has ended
 
     @property
     def _begun(self) -> "Run":
