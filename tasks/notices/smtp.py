@@ -59,8 +59,10 @@ def _sender(params: EmailParams) -> str:
 
 def _connection(params: EmailParams, context: ssl.SSLContext, timeout_s: float) -> smtplib.SMTP:
     """A connection that STARTTLS has yet to encrypt; naming ourselves spares a look-up that can take long."""
-    where = {"host": params.host, "port": params.port_number, "local_hostname": _host_name(), "timeout": timeout_s}
-    return smtplib.SMTP_SSL(**where, context=context) if params.security == "tls" else smtplib.SMTP(**where)
+    host, port, name = params.host, params.port_number, _host_name()
+    if params.security == "tls":
+        return smtplib.SMTP_SSL(host, port, local_hostname=name, timeout=timeout_s, context=context)
+    return smtplib.SMTP(host, port, local_hostname=name, timeout=timeout_s)
 
 
 def _host_name() -> str:

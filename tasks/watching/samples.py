@@ -1,10 +1,12 @@
 """Samples as people read them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 FILE = "samples.jsonl"
 """In logs/: lines of step, prompt, kind (greedy or drawn), text and num_tokens."""
+_MARKUP = re.compile(r"[\\`*_\[\]<>|]")
 _COLUMNS = ("step", "prompt", "kind", "text")
 
 
@@ -22,4 +24,4 @@ def as_columns(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 def _cell(value: Any) -> str:
     text = "".join(character if character.isprintable() else " " for character in str(value))
-    return text.translate(str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|"}))
+    return _MARKUP.sub(r"\\\g<0>", text)

@@ -57,7 +57,7 @@ def sample_texts(
 def _reading(model: "PreTrainedModel") -> Iterator[None]:
     """No dropout and no gradients inside; the mode as before after it."""
     was_training = model.training
-    model.eval()
+    model.train(False)
     try:
         with torch.no_grad():
             yield
