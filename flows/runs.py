@@ -11,6 +11,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from flows.console import prefect_logs
+from flows.endings import announce_death, told_at_end
+from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
 from params.pipeline import PipelineParams
 from tasks.artifacts.lock import is_locked, locked
@@ -30,30 +32,40 @@ def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) ->
     """A run inside a Prefect flow, recorded in the store and in MLflow, whatever ends it."""
     home = open_home(params.run.home)
     store = Store(home.store)
-    bury_dead_runs(home)
-    record = RunRecord.begin(preset, overrides)
-    with locked(_alive(home, record)), prefect_logs(), _task_runner(params.run.workers or num_cores()):
+    bury_dead_runs(home, params)
+    record, model = RunRecord.begin(preset, overrides), params.release.model_name
+    lock = _alive(home, record)
+    told = told_at_end(params.notify, record, home, model=model, flow_run_url=_flow_run_url())
+    with prefect_logs(), told, locked(lock), _task_runner(params.run.workers or num_cores()):
         tracker = _start_tracker(home, params, record)
         run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker)
         run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id, "flow_run_id": _flow_run_id()}))
-        try:
-            tracker.log_config(params)
-            yield run
-        finally:
-            _end(run, tracker, sys.exc_info()[0])
-            store.release()
-            _alive(home, record).unlink(missing_ok=True)
+        with guarded(params.notify, record, home, lock=lock, model=model):
+            try:
+                tracker.log_config(params)
+                yield run
+            finally:
+                _end(run, tracker, sys.exc_info()[0])
+                store.release()
+                lock.unlink(missing_ok=True)
 
 
-def bury_dead_runs(home: Home) -> None:
-    """Mark runs whose process is gone (kill -9, power cut) as ended, in the store, in MLflow and in Prefect."""
+def bury_dead_runs(home: Home, params: PipelineParams) -> None:
+    """Mark runs whose process is gone (kill -9, power cut) as ended, in the store, in MLflow and in Prefect.
+
+    People are told over the channels of these parameters, unless the run's guard has told them.
+    """
     for record in run_records(home.store):
-        if record.status == "running" and not is_locked(_alive(home, record)):
+        lock = _alive(home, record)
+        if record.status == "running" and not is_locked(lock):
             log.info("run %s ended without a word (its process is gone): marked as failed", record.run_id)
             _kill_in_mlflow(record)
             _crash_in_prefect(record)
             record.ended("failed").save(home.store)
-            _alive(home, record).unlink(missing_ok=True)
+            if not told_marker(lock).exists():
+                announce_death(params.notify, record, home, model=params.release.model_name)
+            for left in (lock, told_marker(lock)):
+                left.unlink(missing_ok=True)
 
 
 def is_alive(home: Home, record: RunRecord) -> bool:

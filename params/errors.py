@@ -43,6 +43,10 @@ class TrainingError(GristmillError):
     """Training that could not start or ended broken."""
 
 
+class BrokenTrainingError(TrainingError):
+    """Training that a rule ended with the verdict broken: nothing may be released from it."""
+
+
 class ExportError(GristmillError):
     """An exported graph that does not agree with the trained model."""
 

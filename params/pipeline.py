@@ -8,6 +8,7 @@ from params.dedup import DedupParams
 from params.evaluate import EvaluateParams
 from params.export import ExportParams
 from params.ingest import IngestParams
+from params.notify import NotifyParams
 from params.release import ReleaseParams
 from params.run import RunParams
 from params.shard import ShardParams
@@ -48,3 +49,5 @@ class PipelineParams(Params):
     """Registry and gate."""
     run: RunParams = RunParams()
     """This machine: never part of a result's identity."""
+    notify: NotifyParams = NotifyParams()
+    """Who is told when a run ends: never part of a result's identity."""

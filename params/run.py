@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from params.base import Params
+from params.watch import WatchParams
 
 
 class RunParams(Params):
@@ -27,5 +28,7 @@ class RunParams(Params):
     """How many of the newest checkpoints stay on disk while training."""
     log_every_s: float = Field(default=5.0, gt=0)
     """Seconds between two progress lines and between two batches of curve points sent to MLflow."""
+    watch: WatchParams = WatchParams()
+    """Who else watches training."""
     home: Path | None = None
     """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""

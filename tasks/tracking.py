@@ -46,7 +46,7 @@ class Tracker:
 
         tree = params.model_dump(mode="json")
         self.log_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), "config.yaml")
-        flat = flatten({key: value for key, value in tree.items() if key not in ("run", "survey")}, "cfg.")
+        flat = flatten({key: value for key, value in tree.items() if key not in ("run", "notify", "survey")}, "cfg.")
         pairs = [Param(key, str(value)[:_MAX_PARAM_CHARACTERS]) for key, value in flat.items()]
         for start in range(0, len(pairs), _MAX_PARAMS_BATCH):
             self.client.log_batch(self.run_id, params=pairs[start : start + _MAX_PARAMS_BATCH])

@@ -5,13 +5,16 @@ import functools
 import json
 import logging
 import os
+import queue
 import re
 import statistics
 import string
 import subprocess
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
@@ -102,6 +105,65 @@ def shards(tokenizer: Manifest, splits: Manifest, world: Run) -> Manifest:
 
     params = ShardParams(context=32, blocks_per_shard=100)
     return seal_into(world, "shard", lambda out: shard.work(params, tokenizer, splits, out=out, run=world))
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request that arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Hook:
+    """A webhook: `replies` are given in turn, the last one for ever."""
+
+    url: str = ""
+    posted: list[Posted] = field(default_factory=list)
+    arrivals: "queue.Queue[Posted]" = field(default_factory=queue.Queue)
+    """The same, to wait for."""
+    replies: list[tuple[int, bytes]] = field(default_factory=lambda: [(200, b"ok")])
+    location: str | None = None
+    silent: threading.Event | None = None
+    """While it is set and not yet fired, requests wait and get no answer."""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """A webhook at work."""
+    made = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            made.posted.append(Posted(self.path, headers, body))
+            made.arrivals.put(made.posted[-1])
+            if made.silent is not None:
+                made.silent.wait()
+                return
+            status, reply = made.replies.pop(0) if len(made.replies) > 1 else made.replies[0]
+            self.send_response(status)
+            if made.location is not None:
+                self.send_header("Location", made.location)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield made
+        if made.silent is not None:
+            made.silent.set()
+        server.shutdown()
+        thread.join()
 
 
 def docstrings(module: ModuleType) -> list[str]:

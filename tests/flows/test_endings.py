@@ -1,0 +1,113 @@
+"""However a run ends, a webhook is told: real runs, a real server."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.endings import how_it_ended
+from params.errors import BrokenTrainingError, SourceError
+
+WAIT_S = 120
+CHANNEL = ("--set", "notify.webhooks=[{kind: json, url_env: MILL_HOOK}]")
+
+
+def told(hook) -> dict[str, Any]:
+    """The next message that arrives."""
+    return json.loads(hook.arrivals.get(timeout=WAIT_S).body)
+
+
+def read_until(process: subprocess.Popen, text: str) -> None:
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"the command ended before it said {text!r}")
+
+
+def test_a_run_that_fails_tells_why_and_what_to_do(shell, hook, tmp_path: Path):
+    arguments = shell.tiny(tmp_path / "missing", *CHANNEL)
+    failed = shell(*arguments, MILL_HOOK=hook.url)
+    assert failed.returncode == 1
+    message = told(hook)
+    assert message["verdict"] == "failed"
+    assert str(tmp_path / "missing") in message["reasons"][0]
+    assert message["reasons"][0] in failed.stderr.replace("gristmill: error: ", "")
+    assert "gristmill run tiny" in message["text"]
+    assert f"run {message['run_id']} ended: failed" in failed.stderr
+    assert len(hook.posted) == 1
+
+
+def test_ctrl_c_is_told_as_an_interruption(shell, corpus: Path, hook):
+    arguments = shell.tiny(corpus, *CHANNEL, "--set", "clean.words.min_words=17")
+    with shell.start(*arguments, MILL_HOOK=hook.url) as process:
+        read_until(process, "clean: starts")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130, err
+    message = told(hook)
+    assert (message["verdict"], message["reasons"]) == ("interrupted", ["Ctrl-C"])
+    assert hook.arrivals.empty()
+
+
+def test_a_killed_run_is_told_at_once_by_its_guard_and_not_again_and_the_next_tells_its_success(
+    shell, corpus: Path, hook
+):
+    arguments = shell.tiny(corpus, *CHANNEL, "--set", "clean.words.min_words=16")
+    with shell.start(*arguments, MILL_HOOK=hook.url) as process:
+        read_until(process, "clean: starts")
+        os.kill(process.pid, signal.SIGKILL)
+    dead = told(hook)
+    assert dead["verdict"] == "killed"
+    assert dead["seconds"] > 0
+    again = shell(*arguments, MILL_HOOK=hook.url)
+    assert again.returncode == 0, again.stderr
+    message = told(hook)
+    assert message["run_id"] != dead["run_id"]
+    assert (message["verdict"], message["reasons"]) == ("budget", ["12 steps done"])
+    assert message["figures"].keys() >= {"val_loss", "loss", "test_bits_per_byte", "steps", "tokens", "training_s"}
+    assert message["figures"]["steps"] == 12
+    assert message["links"]["version"].startswith("models:/gristmill-tiny/")
+    assert Path(message["links"]["folder"], "stop.json").exists()
+    assert message["links"]["prefect"].startswith("http://127.0.0.1:")
+    assert hook.arrivals.empty()
+    assert not list((shell.home / "store" / "runs").glob(f"{dead['run_id']}.[lt]o*"))
+
+
+def test_a_webhook_that_refuses_is_a_warning_and_the_error_stays_what_it_was(shell, hook, tmp_path: Path):
+    hook.replies = [(403, b"invalid_token")]
+    arguments = shell.tiny(tmp_path / "missing", "--set", "notify.webhooks=[{kind: slack}, {kind: wecom}]")
+    failed = shell(*arguments, GRISTMILL_SLACK_URL=f"{hook.url}/services/T0000000/secret-token")
+    assert failed.returncode == 1
+    assert (
+        "warning: notify.webhooks.1 (wecom): the environment variable GRISTMILL_WECOM_URL is not set" in failed.stderr
+    )
+    assert "notify.webhooks.0 (slack) was not told how the run ended: it answered 403 Forbidden" in failed.stderr
+    assert "secret-token" not in failed.stderr + (shell.home / "logs" / "gristmill.log").read_text()
+    assert failed.stderr.splitlines()[-1].startswith("gristmill: error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "facts", "ended"),
+    [
+        (None, {"verdict": "converged", "stop_reason": "no gain"}, ("converged", ("no gain",))),
+        (None, {}, ("completed", ())),
+        (BrokenTrainingError("loss nan"), {"verdict": "budget"}, ("broken", ("loss nan",))),
+        (SourceError("no such file"), {}, ("failed", ("no such file",))),
+        (ZeroDivisionError("division by zero"), {}, ("failed", ("ZeroDivisionError: division by zero",))),
+        (KeyboardInterrupt(), {}, ("interrupted", ("Ctrl-C",))),
+    ],
+)
+def test_an_end_is_named_by_its_error_or_by_trainings_verdict(error, facts, ended):
+    assert how_it_ended(error, facts) == ended
+
+
+def test_a_cancel_by_prefect_is_an_interruption():
+    from prefect.exceptions import TerminationSignal
+
+    verdict, reasons = how_it_ended(TerminationSignal(signal.SIGTERM), {})
+    assert verdict == "interrupted"
+    assert reasons == ("cancelled, or asked to end (TerminationSignal)",)
