@@ -1,0 +1,135 @@
+"""Existing weights as a model that learns: float32, no dropout, complete, with the vocabulary of our tokenizer."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from params.errors import ParameterError
+from tasks.model.build import attention_of, model_class
+from tasks.model.files import FIELD
+from tasks.model.packing import accept_packed_blocks
+from tasks.model.quiet import quiet_transformers
+from tasks.model.vocabulary import Extension, compare_vocabularies, extend_vocabulary
+from tasks.tokenizer.files import special_ids
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+log = logging.getLogger(__name__)
+_NO_LIMIT = ("t5", "mt5", "umt5", "bloom", "mpt")
+"""Architectures whose positions are relative: any context will do."""
+_LEARNED = ("gpt2", "opt", "gpt_neo", "gpt_bigcode", "bart", "mbart", "biogpt", "xglm", "openai-gpt")
+"""Architectures with a table of positions, which ends."""
+_SHOWN = 6
+
+
+def load_model(
+    folder: Path, *, tokenizer: Path, context: int, multiple: int | None, seed: int
+) -> "tuple[PreTrainedModel, Extension]":
+    """A model from a folder that `resolve_weights` gave, and what our tokenizer added to its vocabulary.
+
+    Raises ParameterError where the blocks are longer than its positions reach, where tensors are missing or have
+    another shape than its configuration says, and where the tokenizer gives its tokens other ids.
+    """
+    config = check_fit(folder, context=context)
+    ids = special_ids(tokenizer)
+    model = _load(folder, config)
+    rows = model.get_input_embeddings().weight.shape[0]
+    extension = compare_vocabularies(folder, tokenizer, rows=rows, ids=ids, end=config.eos_token_id)
+    extend_vocabulary(model, extension, vocab_size=ids.vocab_size, multiple=multiple, seed=seed)
+    if extension.new:
+        log.info(
+            "model: %d new tokens, %d of them from the rows of their pieces", len(extension.new), len(extension.pieces)
+        )
+    for owner in (model.config, model.generation_config):
+        owner.bos_token_id, owner.pad_token_id = ids.begin, ids.padding
+    model.generation_config.eos_token_id = _ends(model.generation_config.eos_token_id, ids.end)
+    model.config.eos_token_id = ids.end
+    accept_packed_blocks(model)
+    return model, extension
+
+
+def check_fit(folder: Path, *, context: int) -> "PretrainedConfig":
+    """The configuration as it is trained; raises ParameterError when blocks of `context` tokens are too long for it."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    reach = getattr(config, "max_position_embeddings", None)
+    if config.model_type not in _NO_LIMIT and isinstance(reach, int) and context > reach:
+        how = (
+            "it has learned no further positions"
+            if config.model_type in _LEARNED
+            else "its rotations were learned so far"
+        )
+        raise ParameterError(
+            f"shard.context: blocks of {context} tokens are longer than the {reach} positions of {folder} "
+            f"({config.model_type}: {how}); set shard.context to {reach} or less"
+        )
+    for name, value in config.to_dict().items():
+        if isinstance(value, float) and ("dropout" in name or name.endswith("_pdrop")):
+            setattr(config, name, 0.0)
+    if hasattr(config, "auto_map"):
+        del config.auto_map  # the model that is left has none of that code beside it
+    checked: PretrainedConfig = config
+    return checked
+
+
+def check_tokenizer(folder: Path, tokenizer: Path, config: "PretrainedConfig") -> Extension:
+    """What `load_model` would find of the tokenizer, before anything is loaded; raises ParameterError."""
+    ids, rows = special_ids(tokenizer), int(config.get_text_config().vocab_size)
+    return compare_vocabularies(folder, tokenizer, rows=rows, ids=ids, end=config.eos_token_id)
+
+
+def check_complete(found: Mapping[str, Any], source: Path, kind: str) -> None:
+    """Judge what transformers says of loading `source` into a class: ParameterError unless every tensor has its values.
+
+    Tensors without a place in the class are left out, and said so.
+    """
+    if wrong := sorted(found["mismatched_keys"]):
+        name, stored, wanted = wrong[0]
+        raise ParameterError(
+            f"{FIELD}: {len(wrong)} tensors of {source} have another shape than its configuration says, such as "
+            f"{name}: {tuple(stored)} instead of {tuple(wanted)}; the configuration belongs to other weights"
+        )
+    if missing := sorted(found["missing_keys"]):
+        raise ParameterError(
+            f"{FIELD}: {source} lacks {len(missing)} tensors of a {kind}: {', '.join(missing[:_SHOWN])}"
+            "; they would start at random. Take the whole model, or the configuration that belongs to it"
+        )
+    if extra := sorted(found["unexpected_keys"]):
+        log.warning(
+            "%s: %d tensors have no place in %s and are left out: %s",
+            source,
+            len(extra),
+            kind,
+            ", ".join(extra[:_SHOWN]),
+        )
+
+
+def _load(folder: Path, config: "PretrainedConfig") -> "PreTrainedModel":
+    import torch
+
+    with quiet_transformers():
+        model, found = model_class(config).from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention_of(config),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # told below, all of them at once
+            output_loading_info=True,
+        )
+    check_complete(found, folder, type(model).__name__)
+    model.train()
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _ends(theirs: Any, ours: int) -> Any:
+    """What ends a generated text: ours, and what the weights have learned to end a turn with."""
+    known = theirs if isinstance(theirs, list) else [] if theirs is None else [theirs]
+    ends = sorted({*known, ours})
+    return ends if len(ends) > 1 else ends[0]
