@@ -49,23 +49,21 @@ def build_config(
     """The transformers configuration of a shape; dropout is off, since small runs see most text once."""
     import transformers
 
-    special = {"vocab_size": vocab_size, "bos_token_id": begin, "eos_token_id": end, "pad_token_id": padding}
-    config: PretrainedConfig
-    if shape.architecture == "gpt2":
-        config = transformers.GPT2Config(**special, **_gpt2(shape, context))
-    elif shape.architecture == "bloom":
-        config = transformers.BloomConfig(
-            **special,
-            tie_word_embeddings=shape.tied,
-            hidden_size=shape.width,
-            n_layer=shape.layers,
-            n_head=shape.heads,
-        )
-    elif shape.architecture == "t5":
-        config = transformers.T5Config(**special, **_t5(shape), decoder_start_token_id=padding)
-    else:
-        kind: Any = {"qwen3": transformers.Qwen3Config, "llama": transformers.LlamaConfig}[shape.architecture]
-        config = kind(**special, **_llama(shape, context))
+    kinds: dict[str, Any] = {
+        "qwen3": transformers.Qwen3Config,
+        "llama": transformers.LlamaConfig,
+        "gpt2": transformers.GPT2Config,
+        "bloom": transformers.BloomConfig,
+        "t5": transformers.T5Config,
+    }
+    config: PretrainedConfig = kinds[shape.architecture](
+        vocab_size=vocab_size,
+        bos_token_id=begin,
+        eos_token_id=end,
+        pad_token_id=padding,
+        **_SIZES[shape.architecture](shape, context),
+        **({"decoder_start_token_id": padding} if shape.architecture == "t5" else {"tie_word_embeddings": shape.tied}),
+    )
     return config
 
 
@@ -95,8 +93,9 @@ def hidden_matrices(model: "nn.Module") -> dict[str, "nn.Parameter"]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    body = getattr(model, "base_model", model)
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    whole: Any = model
+    body: nn.Module = getattr(whole, "base_model", whole)
+    head = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
     layers = {
         id(layer.weight)
         for name, layer in body.named_modules()
@@ -117,7 +116,6 @@ def num_parameters(model: "nn.Module") -> int:
 
 def _llama(shape: Shape, context: int) -> dict[str, Any]:
     return {
-        "tie_word_embeddings": shape.tied,
         "max_position_embeddings": context,
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
@@ -130,7 +128,6 @@ def _llama(shape: Shape, context: int) -> dict[str, Any]:
 
 def _gpt2(shape: Shape, context: int) -> dict[str, Any]:
     return {
-        "tie_word_embeddings": shape.tied,
         "n_positions": context,
         "n_embd": shape.width,
         "n_layer": shape.layers,
@@ -142,7 +139,11 @@ def _gpt2(shape: Shape, context: int) -> dict[str, Any]:
     }
 
 
-def _t5(shape: Shape) -> dict[str, Any]:
+def _bloom(shape: Shape, _context: int) -> dict[str, Any]:
+    return {"hidden_size": shape.width, "n_layer": shape.layers, "n_head": shape.heads}
+
+
+def _t5(shape: Shape, _context: int) -> dict[str, Any]:
     """T5 1.1: gated feed-forward layers and no dropout while pretraining."""
     return {
         "d_model": shape.width,
@@ -154,3 +155,6 @@ def _t5(shape: Shape) -> dict[str, Any]:
         "relative_attention_num_buckets": RELATIVE_BUCKETS,
         "dropout_rate": 0.0,
     }
+
+
+_SIZES = {"qwen3": _llama, "llama": _llama, "gpt2": _gpt2, "bloom": _bloom, "t5": _t5}

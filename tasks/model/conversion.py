@@ -1,10 +1,11 @@
 """Pickled and GGUF weights to a transformers folder of safetensors, once for each digest."""
 
+import io
 import logging
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def _write_gguf(path: Path, target: Path) -> None:
     from tasks.model.loading import check_complete
     from tasks.model.quiet import quiet_transformers
 
-    with quiet_transformers():
+    with quiet_transformers(), redirect_stderr(io.StringIO()):  # the bar of de-quantizing has no switch
         config: Any = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
         if head_dim := _head_dim(path):  # transformers 5.24 leaves it at the default of the class
             config.head_dim = head_dim

@@ -10,7 +10,7 @@ from tasks.model.build import attention_of, model_class
 from tasks.model.files import FIELD
 from tasks.model.packing import accept_packed_blocks
 from tasks.model.quiet import quiet_transformers
-from tasks.model.vocabulary import Extension, compare_vocabularies, extend_vocabulary
+from tasks.model.vocabulary import Extension, compare_vocabularies, extend_vocabulary, num_rows
 from tasks.tokenizer.files import special_ids
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def load_model(
     config = check_fit(folder, context=context)
     ids = special_ids(tokenizer)
     model = _load(folder, config)
-    rows = model.get_input_embeddings().weight.shape[0]
-    extension = compare_vocabularies(folder, tokenizer, rows=rows, ids=ids, end=config.eos_token_id)
+    extension = compare_vocabularies(folder, tokenizer, rows=num_rows(model), ids=ids, end=config.eos_token_id)
     extend_vocabulary(model, extension, vocab_size=ids.vocab_size, multiple=multiple, seed=seed)
     if extension.new:
         log.info(

@@ -34,7 +34,8 @@ def add_adapter(
     from transformers.pytorch_utils import Conv1D
 
     _check_targets(model, params)
-    config = LoraConfig(
+    kind: Any = LoraConfig
+    config = kind(
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
         r=params.rank,
         lora_alpha=params.alpha,
@@ -43,8 +44,7 @@ def add_adapter(
         use_rslora=params.rslora,
         use_dora=params.dora,
         fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in model.modules()),
-        trainable_token_indices=list(new_tokens) or None,
-        base_model_name_or_path=base,
+        trainable_token_indices=_rows_to_learn(model, new_tokens),
     )
     torch.manual_seed(seed)
     with warnings.catch_warnings():  # peft 0.21 reads a property that transformers 5.24 has renamed
@@ -81,7 +81,15 @@ def merge_adapter(adapter: "PeftModel") -> "PreTrainedModel":
     return model
 
 
-def _check_targets(model: "PreTrainedModel", params: LoraParams) -> None:
+def _rows_to_learn(model: Any, new_tokens: Sequence[int]) -> list[int] | dict[str, list[int]] | None:
+    """Rows for peft: of the input embeddings, and of a head that has a matrix of its own."""
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if not new_tokens or head is None or head.weight is table.weight:
+        return list(new_tokens) or None
+    return {name: list(new_tokens) for name, layer in model.named_modules() if layer is table or layer is head}
+
+
+def _check_targets(model: Any, params: LoraParams) -> None:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 

@@ -18,13 +18,15 @@ def accept_packed_blocks(model: "nn.Module") -> None:
 
     if not isinstance(model, BloomPreTrainedModel):
         return
+    import torch
+
     body: Any = model.base_model
     plain = body.build_alibi_tensor
 
-    def alibi(mask: "torch.Tensor", num_heads: int, dtype: "torch.dtype") -> "torch.Tensor":
-        return plain(
-            mask if mask.ndim == 2 else mask.new_ones(mask.shape[0], mask.shape[-1], dtype=int), num_heads, dtype
-        )
+    def alibi(mask: torch.Tensor, num_heads: int, dtype: torch.dtype) -> Any:
+        if mask.ndim == 4:
+            mask = torch.ones((mask.shape[0], mask.shape[-1]), dtype=torch.long, device=mask.device)
+        return plain(mask, num_heads, dtype)
 
     body.build_alibi_tensor = alibi
     body.register_forward_pre_hook(_mask_to_bias, with_kwargs=True)

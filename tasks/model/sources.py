@@ -99,7 +99,7 @@ def _local(source: str) -> Path:
 def _from_hub(source: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     found = _HUB.fullmatch(source)
     assert found is not None, "kind_of has checked it"

@@ -1,5 +1,6 @@
 """A tokenizer beside existing weights: whether it matches them, and the rows of tokens that they have not seen."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def extend_vocabulary(
     """
     import torch
 
-    old_rows = model.get_input_embeddings().weight.shape[0]
+    old_rows = num_rows(model)
     rows = padded(max(old_rows, vocab_size), multiple)
     if rows == old_rows and not extension.new:
         return
@@ -94,7 +95,10 @@ def _mean_of(known: "torch.Tensor", pieces: Sequence[int]) -> "torch.Tensor":
     """The mean of rows, as long as they are on average: the mean of many rows is short, and logits grow with length."""
     rows = known[list(pieces)]
     mean = rows.mean(dim=0)
-    return mean * (rows.norm(dim=1).mean() / mean.norm().clamp_min(1e-12))
+    length: torch.Tensor = torch.linalg.vector_norm(rows, dim=1).mean() / torch.linalg.vector_norm(mean).clamp_min(
+        1e-12
+    )
+    return mean * length
 
 
 def _near(mean: "torch.Tensor", known: "torch.Tensor") -> "torch.Tensor":
@@ -102,10 +106,17 @@ def _near(mean: "torch.Tensor", known: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     draws = torch.randn(len(known), dtype=known.dtype, device=known.device)
-    return mean + (_SPREAD / len(known)) ** 0.5 * (draws @ (known - mean))
+    spread: torch.Tensor = draws @ (known - mean)
+    return mean + math.sqrt(_SPREAD / len(known)) * spread
 
 
-def _tables(model: "PreTrainedModel") -> list[Any]:
+def num_rows(model: "PreTrainedModel") -> int:
+    """Rows of the input embeddings."""
+    return len(_tables(model)[0].weight)
+
+
+def _tables(model: Any) -> list[Any]:
+    """The input embeddings and, where there is one, the head; perhaps one matrix."""
     head = model.get_output_embeddings()
     return [model.get_input_embeddings(), *([head] if head is not None else [])]
 
