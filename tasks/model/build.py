@@ -1,17 +1,15 @@
 """A language model from configuration, ready to learn, and which of its weights are what."""
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from params.model import ModelParams
 from tasks.model.packing import accept_packed_blocks
-from tasks.model.shape import RELATIVE_BUCKETS, Shape, choose_shape, describe_shape, padded
+from tasks.model.shape import RELATIVE_BUCKETS, Shape, choose_shape, padded
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel
 
-log = logging.getLogger(__name__)
 _OUTPUT_PROJECTIONS = (
     *("o_proj.weight", "down_proj.weight"),  # llama, qwen3
     "c_proj.weight",  # gpt2
@@ -32,7 +30,6 @@ def build_model(
 
     rows = padded(vocab_size, params.vocabulary_multiple)
     shape = choose_shape(params, vocab_size=rows, context=context)
-    log.info("model: %s", describe_shape(params, shape, vocab_size=rows, context=context))
     config = build_config(shape, vocab_size=rows, context=context, begin=begin, end=end, padding=padding)
     torch.manual_seed(seed)
     model: PreTrainedModel = model_class(config).from_config(config, attn_implementation=attention_of(config))

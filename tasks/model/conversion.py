@@ -4,13 +4,14 @@ import io
 import logging
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.errors import ParameterError
 from tasks.artifacts.digest import commit, sync
+from tasks.artifacts.lock import locked
 from tasks.model.files import FIELD, PICKLE, SAFETENSORS, weight_files, weights_digest
 
 if TYPE_CHECKING:
@@ -31,14 +32,8 @@ def convert_pickles(folder: Path, *, cache: Path) -> Path:
         tensors: dict[str, torch.Tensor] = {}
         for path in weight_files(folder).paths:
             tensors |= _read_pickle(path)
-        stored: dict[int, str] = {}
-        kept: dict[str, torch.Tensor] = {}
-        for name, tensor in tensors.items():
-            if (
-                stored.setdefault(tensor.data_ptr(), name) == name or tensor.numel() == 0
-            ):  # a tied matrix is stored once
-                kept[name] = tensor.contiguous()
-        save_file(kept, target / SAFETENSORS, metadata={"format": "pt"})
+        whole = {name: tensor.clone() for name, tensor in tensors.items()}  # a tied matrix shares its memory
+        save_file(whole, target / SAFETENSORS, metadata={"format": "pt"})
         for path in folder.iterdir():
             if path.suffix in (".json", ".jinja") and not path.name.startswith(PICKLE):
                 shutil.copyfile(path, target / path.name)
@@ -138,22 +133,15 @@ def _read_pickle(path: Path) -> dict[str, "torch.Tensor"]:
 
 
 def _made_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """A folder that is whole or not there."""
-    if not folder.exists():
-        with _draft(folder) as draft:
-            write(draft)
-            for path in draft.iterdir():
-                sync(path)
-            commit(draft, folder)
-    return folder
-
-
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
+    """A folder that is whole or not there, made by one process however many want it."""
     draft = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-    finally:
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        if folder.exists():
+            return folder
         shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        write(draft)
+        for path in draft.iterdir():
+            sync(path)
+        commit(draft, folder)
+    return folder

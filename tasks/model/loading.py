@@ -37,10 +37,6 @@ def load_model(
     model = _load(folder, config)
     extension = compare_vocabularies(folder, tokenizer, rows=num_rows(model), ids=ids, end=config.eos_token_id)
     extend_vocabulary(model, extension, vocab_size=ids.vocab_size, multiple=multiple, seed=seed)
-    if extension.new:
-        log.info(
-            "model: %d new tokens, %d of them from the rows of their pieces", len(extension.new), len(extension.pieces)
-        )
     for owner in (model.config, model.generation_config):
         owner.bos_token_id, owner.pad_token_id = ids.begin, ids.padding
     model.generation_config.eos_token_id = _ends(model.generation_config.eos_token_id, ids.end)

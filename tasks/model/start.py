@@ -10,7 +10,7 @@ from tasks.model.build import build_model
 from tasks.model.loading import check_fit, check_tokenizer, load_model
 from tasks.model.lora import add_adapter, merge_adapter, save_adapter
 from tasks.model.quiet import quiet_transformers
-from tasks.model.shape import choose_shape, padded
+from tasks.model.shape import choose_shape, describe_shape, padded
 from tasks.model.sources import name_of
 from tasks.tokenizer.files import special_ids
 
@@ -52,16 +52,25 @@ def start_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, c
     if params.lora is None:
         return StartedModel(model, None)
     base = name_of(params.from_weights or weights.name)
-    return StartedModel(model, add_adapter(model, params.lora, base=base, new_tokens=extension.new, seed=seed))
+    learned = [token for token in extension.new if token != model.config.pad_token_id]  # padding is never learned
+    return StartedModel(model, add_adapter(model, params.lora, base=base, new_tokens=learned, seed=seed))
 
 
-def check_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, context: int) -> None:
-    """Find what would keep the model from being made, in a moment and without making it; raises ParameterError."""
+def check_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, context: int) -> str:
+    """What the model will be, in words, found in a moment and without making it.
+
+    Raises ParameterError for what would keep it from being made.
+    """
+    ids = special_ids(tokenizer)
     if weights is None:
-        rows = padded(special_ids(tokenizer).vocab_size, params.vocabulary_multiple)
-        choose_shape(params, vocab_size=rows, context=context)
-        return
-    check_tokenizer(weights, tokenizer, check_fit(weights, context=context))
+        rows = padded(ids.vocab_size, params.vocabulary_multiple)
+        shape = choose_shape(params, vocab_size=rows, context=context)
+        return describe_shape(params, shape, vocab_size=rows, context=context)
+    config = check_fit(weights, context=context)
+    extension = check_tokenizer(weights, tokenizer, config)
+    adapter = "" if params.lora is None else f", adapters of rank {params.lora.rank}"
+    new = f", {len(extension.new)} new tokens" if extension.new else ""
+    return f"{config.model_type} from {name_of(params.from_weights or weights.name)}{new}{adapter}"
 
 
 def save_model(started: StartedModel, folder: Path, *, adapter_folder: Path) -> None:

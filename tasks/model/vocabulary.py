@@ -93,6 +93,8 @@ def _fill(weight: "torch.Tensor", targets: Sequence[int], pieces: Pieces, *, tra
 
 def _mean_of(known: "torch.Tensor", pieces: Sequence[int]) -> "torch.Tensor":
     """The mean of rows, as long as they are on average: the mean of many rows is short, and logits grow with length."""
+    import torch
+
     rows = known[list(pieces)]
     mean = rows.mean(dim=0)
     length: torch.Tensor = torch.linalg.vector_norm(rows, dim=1).mean() / torch.linalg.vector_norm(mean).clamp_min(

@@ -1,5 +1,7 @@
 """The model of a run, as training asks for it and leaves it."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -68,6 +70,25 @@ def test_the_same_seed_starts_the_same_on_every_rank(bench, weights, larger_toke
         started(bench, folder, larger_tokenizer, tmp_path, lora=LoraParams(rank=2)).model.state_dict() for _ in range(2)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_the_model_will_be_is_told_beforehand(bench, weights, tokenizer, larger_tokenizer):
+    folder = weights()
+    params = ModelParams(from_weights=str(folder), lora=LoraParams(rank=2))
+    told = check_model(params, weights=folder, tokenizer=larger_tokenizer, context=32)
+    assert told == "qwen3 from weights, 3 new tokens, adapters of rank 2"
+    told = check_model(ModelParams(depth=2), weights=None, tokenizer=tokenizer, context=32)
+    assert told.startswith("qwen3, 2 layers of width 128, 4 heads of 32, feed-forward 352: ")
+
+
+def test_padding_is_new_to_many_weights_and_never_learned(bench, weights, larger_tokenizer, tmp_path):
+    config = json.loads((larger_tokenizer / "tokenizer_config.json").read_text())
+    copy = tmp_path / "padded"
+    shutil.copytree(larger_tokenizer, copy)
+    (copy / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": "<|im_start|>"}))
+    made = started(bench, weights(), copy, tmp_path, lora=LoraParams(rank=2))
+    rows = learned_parameters(made.model)["model.embed_tokens.token_adapter.trainable_tokens_delta.default"]
+    assert len(rows) == 2  # the two words
 
 
 def test_what_keeps_a_model_from_being_made_is_found_beforehand(bench, weights, tokenizer):
