@@ -69,7 +69,7 @@ def _write_gguf(path: Path, target: Path) -> None:
     from transformers import AutoConfig, GgufConfig
 
     from tasks.model.build import model_class
-    from tasks.model.loading import check_complete
+    from tasks.model.loading import check_complete, tell_left_out
     from tasks.model.quiet import quiet_transformers
 
     with quiet_transformers(), redirect_stderr(io.StringIO()):  # the bar of de-quantizing has no switch
@@ -87,6 +87,7 @@ def _write_gguf(path: Path, target: Path) -> None:
             output_loading_info=True,
         )
         check_complete(found, path, type(model).__name__)
+        tell_left_out(found, path, type(model).__name__)
         plain = model_class(config).from_config(config, dtype=torch.float32)  # the loaded one counts as quantized
         plain.load_state_dict(model.state_dict())
         plain.save_pretrained(target)

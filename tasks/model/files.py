@@ -70,7 +70,9 @@ def check_config(folder: Path) -> dict[str, Any]:
                 f"{FIELD}: {folder} is an adapter of {base}, not a model; merge it into its base first "
                 "(peft: merge_and_unload, save_pretrained), or take the merged model of the run that made it"
             )
-        raise ParameterError(f"{FIELD}: {folder} has no {CONFIG}; name a folder that save_pretrained wrote")
+        files = sorted(file.name for file in folder.glob("*.gguf"))
+        other = f", or the file itself: {', '.join(files[:_SHOWN])}" if files else ""
+        raise ParameterError(f"{FIELD}: {folder} has no {CONFIG}; name a folder that save_pretrained wrote{other}")
     config = _read_json(path)
     _check_architecture(config, path)
     if quantized := config.get("quantization_config"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from params.errors import ParameterError
 from tasks.model.build import attention_of, model_class
 from tasks.model.files import FIELD
-from tasks.model.packing import accept_packed_blocks
+from tasks.model.packing import accept_packed_blocks, check_packing
 from tasks.model.quiet import quiet_transformers
 from tasks.model.vocabulary import Extension, compare_vocabularies, extend_vocabulary, num_rows
 from tasks.tokenizer.files import special_ids
@@ -30,11 +30,12 @@ def load_model(
     """A model from a folder that `resolve_weights` gave, and what our tokenizer added to its vocabulary.
 
     Raises ParameterError where the blocks are longer than its positions reach, where tensors are missing or have
-    another shape than its configuration says, and where the tokenizer gives its tokens other ids.
+    another shape than its configuration says, where the tokenizer gives its tokens other ids, and where the
+    architecture cannot keep the documents of a block apart.
     """
     config = check_fit(folder, context=context)
     ids = special_ids(tokenizer)
-    model = _load(folder, config)
+    model, _ = _load(folder, config)
     extension = compare_vocabularies(folder, tokenizer, rows=num_rows(model), ids=ids, end=config.eos_token_id)
     extend_vocabulary(model, extension, vocab_size=ids.vocab_size, multiple=multiple, seed=seed)
     for owner in (model.config, model.generation_config):
@@ -42,6 +43,7 @@ def load_model(
     model.generation_config.eos_token_id = _ends(model.generation_config.eos_token_id, ids.end)
     model.config.eos_token_id = ids.end
     accept_packed_blocks(model)
+    check_packing(model)
     return model, extension
 
 
@@ -50,16 +52,10 @@ def check_fit(folder: Path, *, context: int) -> "PretrainedConfig":
     from transformers import AutoConfig
 
     config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    reach = getattr(config, "max_position_embeddings", None)
-    if config.model_type not in _NO_LIMIT and isinstance(reach, int) and context > reach:
-        how = (
-            "it has learned no further positions"
-            if config.model_type in _LEARNED
-            else "its rotations were learned so far"
-        )
+    if (limit := _reach(config)) is not None and context > limit[0]:
         raise ParameterError(
-            f"shard.context: blocks of {context} tokens are longer than the {reach} positions of {folder} "
-            f"({config.model_type}: {how}); set shard.context to {reach} or less"
+            f"shard.context: blocks of {context} tokens are longer than the {limit[0]} positions of {folder} "
+            f"({config.model_type}: {limit[1]}); set shard.context to {limit[0]} or less"
         )
     for name, value in config.to_dict().items():
         if isinstance(value, float) and ("dropout" in name or name.endswith("_pdrop")):
@@ -70,17 +66,21 @@ def check_fit(folder: Path, *, context: int) -> "PretrainedConfig":
     return checked
 
 
-def check_tokenizer(folder: Path, tokenizer: Path, config: "PretrainedConfig") -> Extension:
-    """What `load_model` would find of the tokenizer, before anything is loaded; raises ParameterError."""
-    ids, rows = special_ids(tokenizer), int(config.get_text_config().vocab_size)
-    return compare_vocabularies(folder, tokenizer, rows=rows, ids=ids, end=config.eos_token_id)
+def check_weights(folder: Path, *, tokenizer: Path, context: int) -> tuple[str, Extension]:
+    """What `load_model` will find, without reading the weights: the architecture, and the tokens that are new.
+
+    Raises ParameterError as `load_model` does; tensors without a place in the class are told.
+    """
+    config = check_fit(folder, context=context)
+    model, found = _load(folder, config, device="meta")
+    tell_left_out(found, folder, type(model).__name__)
+    ids = special_ids(tokenizer)
+    extension = compare_vocabularies(folder, tokenizer, rows=num_rows(model), ids=ids, end=config.eos_token_id)
+    return str(config.model_type), extension
 
 
 def check_complete(found: Mapping[str, Any], source: Path, kind: str) -> None:
-    """Judge what transformers says of loading `source` into a class: ParameterError unless every tensor has its values.
-
-    Tensors without a place in the class are left out, and said so.
-    """
+    """Judge what transformers says of loading `source`: ParameterError unless every tensor has its values."""
     if wrong := sorted(found["mismatched_keys"]):
         name, stored, wanted = wrong[0]
         raise ParameterError(
@@ -92,6 +92,10 @@ def check_complete(found: Mapping[str, Any], source: Path, kind: str) -> None:
             f"{FIELD}: {source} lacks {len(missing)} tensors of a {kind}: {', '.join(missing[:_SHOWN])}"
             "; they would start at random. Take the whole model, or the configuration that belongs to it"
         )
+
+
+def tell_left_out(found: Mapping[str, Any], source: Path, kind: str) -> None:
+    """Say which tensors have no place in the class."""
     if extra := sorted(found["unexpected_keys"]):
         log.warning(
             "%s: %d tensors have no place in %s and are left out: %s",
@@ -102,7 +106,10 @@ def check_complete(found: Mapping[str, Any], source: Path, kind: str) -> None:
         )
 
 
-def _load(folder: Path, config: "PretrainedConfig") -> "PreTrainedModel":
+def _load(
+    folder: Path, config: "PretrainedConfig", *, device: str | None = None
+) -> "tuple[PreTrainedModel, dict[str, Any]]":
+    """The model and what transformers says of loading it; on the device `meta` nothing is read but names and shapes."""
     import torch
 
     with quiet_transformers():
@@ -110,6 +117,7 @@ def _load(folder: Path, config: "PretrainedConfig") -> "PreTrainedModel":
             folder,
             config=config,
             dtype=torch.float32,
+            device_map=device,
             attn_implementation=attention_of(config),
             use_safetensors=True,
             local_files_only=True,
@@ -118,9 +126,21 @@ def _load(folder: Path, config: "PretrainedConfig") -> "PreTrainedModel":
             output_loading_info=True,
         )
     check_complete(found, folder, type(model).__name__)
-    model.train()
-    loaded: PreTrainedModel = model
-    return loaded
+    return model.train(), found
+
+
+def _reach(config: Any) -> tuple[int, str] | None:
+    """The longest block that a model can learn from as it will be used, and why; None for any length."""
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    kinds = getattr(text, "layer_types", None) or ["sliding_attention"]
+    if isinstance(window, int) and any("sliding" in kind for kind in kinds):
+        return window, "it looks no further back, and the mask of documents would let it"
+    positions = getattr(text, "max_position_embeddings", None)
+    if config.model_type in _NO_LIMIT or not isinstance(positions, int):
+        return None
+    learned = config.model_type in _LEARNED
+    return positions, "it has learned no further positions" if learned else "its rotations were learned so far"
 
 
 def _ends(theirs: Any, ours: int) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from params.model import ModelParams
 from tasks.model.build import build_model
-from tasks.model.loading import check_fit, check_tokenizer, load_model
+from tasks.model.loading import check_weights, load_model
 from tasks.model.lora import add_adapter, merge_adapter, save_adapter
 from tasks.model.quiet import quiet_transformers
 from tasks.model.shape import choose_shape, describe_shape, padded
@@ -57,7 +57,7 @@ def start_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, c
 
 
 def check_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, context: int) -> str:
-    """What the model will be, in words, found in a moment and without making it.
+    """What the model will be, in words, without making it or reading weights.
 
     Raises ParameterError for what would keep it from being made.
     """
@@ -66,11 +66,10 @@ def check_model(params: ModelParams, *, weights: Path | None, tokenizer: Path, c
         rows = padded(ids.vocab_size, params.vocabulary_multiple)
         shape = choose_shape(params, vocab_size=rows, context=context)
         return describe_shape(params, shape, vocab_size=rows, context=context)
-    config = check_fit(weights, context=context)
-    extension = check_tokenizer(weights, tokenizer, config)
+    architecture, extension = check_weights(weights, tokenizer=tokenizer, context=context)
     adapter = "" if params.lora is None else f", adapters of rank {params.lora.rank}"
     new = f", {len(extension.new)} new tokens" if extension.new else ""
-    return f"{config.model_type} from {name_of(params.from_weights or weights.name)}{new}{adapter}"
+    return f"{architecture} from {name_of(params.from_weights or weights.name)}{new}{adapter}"
 
 
 def save_model(started: StartedModel, folder: Path, *, adapter_folder: Path) -> None:

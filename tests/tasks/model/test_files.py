@@ -85,10 +85,13 @@ def test_a_configuration_that_cannot_be_trained_says_why(bench, weights, changes
 def test_a_folder_without_a_model_says_what_it_is(tmp_path):
     with pytest.raises(ParameterError, match=r"has no config\.json; name a folder that save_pretrained wrote"):
         check_config(tmp_path)
+    (tmp_path / "mill-q8.gguf").touch()
+    with pytest.raises(ParameterError, match=r"or the file itself: mill-q8\.gguf"):
+        check_config(tmp_path)
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "acme/mill"}))
     with pytest.raises(ParameterError, match="is an adapter of acme/mill, not a model; merge it"):
         check_config(tmp_path)
-    with pytest.raises(ParameterError, match=r"holds no model\.safetensors .* it holds adapter_config\.json"):
+    with pytest.raises(ParameterError, match=r"holds no model\.safetensors .* it holds adapter_config\.json, mill"):
         weight_files(tmp_path)
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ParameterError, match="is not a JSON object"):

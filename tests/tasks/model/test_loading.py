@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from params.errors import ParameterError
-from tasks.model.loading import load_model
+from tasks.model.loading import check_weights, load_model
 
 
 def load(folder, tokenizer, context=32, multiple=None):
@@ -72,8 +72,10 @@ def test_tensors_without_a_place_are_told_and_left_out(weights, tokenizer, caplo
     folder = weights()
     edit_tensors(folder, lambda tensors: tensors.update({"value_head.weight": torch.ones(3)}))
     with caplog.at_level(logging.WARNING):
+        check_weights(folder, tokenizer=tokenizer, context=32)
         load(folder, tokenizer)
     assert "1 tensors have no place in Qwen3ForCausalLM and are left out: value_head.weight" in caplog.text
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,14 @@ def test_blocks_longer_than_the_positions_are_refused(weights, tokenizer, archit
         ParameterError, match=rf"blocks of 64 tokens .* 32 positions .*{how}\); set shard\.context to 32"
     ):
         load(weights(architecture), tokenizer, context=64)
+
+
+def test_blocks_longer_than_a_sliding_window_are_refused(bench, weights, tokenizer):
+    folder = weights("llama")
+    bench.edit_config(folder, model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=16)
+    with pytest.raises(ParameterError, match=r"mistral: it looks no further back.*set shard\.context to 16"):
+        load(folder, tokenizer, context=17)
+    load(folder, tokenizer, context=16)
 
 
 @pytest.mark.parametrize("architecture", ["bloom", "t5"])
