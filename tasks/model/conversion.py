@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from params.errors import ParameterError
 from tasks.artifacts.digest import commit, sync
 from tasks.artifacts.lock import locked
-from tasks.model.files import FIELD, PICKLE, SAFETENSORS, weight_files, weights_digest
+from tasks.model.files import FIELD, PICKLE, SAFETENSORS, first_line, weight_files, weights_digest
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ def convert_gguf(path: Path, *, cache: Path) -> Path:
         except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
             names = ", ".join(sorted(set(known) - {"general", "tokenizer"}))
             raise ParameterError(
-                f"{FIELD}: {path} cannot be converted ({str(error).splitlines()[0]}); transformers reads GGUF files of "
+                f"{FIELD}: {path} cannot be converted ({first_line(error)}); transformers reads GGUF files of "
                 f"{names}. Take the original weights otherwise"
             ) from None
 
@@ -72,20 +72,21 @@ def _write_gguf(path: Path, target: Path) -> None:
     from tasks.model.loading import check_complete, tell_left_out
     from tasks.model.quiet import quiet_transformers
 
-    with quiet_transformers(), redirect_stderr(io.StringIO()):  # the bar of de-quantizing has no switch
+    with quiet_transformers():
         config: Any = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
         if head_dim := _head_dim(path):  # transformers 5.24 leaves it at the default of the class
             config.head_dim = head_dim
-        model, found = model_class(config).from_pretrained(
-            path.parent,
-            gguf_file=path.name,
-            config=config,
-            dtype=torch.float32,
-            quantization_config=GgufConfig(dequantize=True),
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # told below, all of them at once
-            output_loading_info=True,
-        )
+        with redirect_stderr(io.StringIO()):  # the bar of de-quantizing has no switch
+            model, found = model_class(config).from_pretrained(
+                path.parent,
+                gguf_file=path.name,
+                config=config,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # told below, all of them at once
+                output_loading_info=True,
+            )
         check_complete(found, path, type(model).__name__)
         tell_left_out(found, path, type(model).__name__)
         plain = model_class(config).from_config(config, dtype=torch.float32)  # the loaded one counts as quantized
@@ -114,7 +115,7 @@ def _write_tokenizer(path: Path, target: Path) -> None:
         log.warning(
             "%s: its tokenizer cannot be read (%s); whether yours matches is judged by special tokens alone",
             path,
-            str(error).splitlines()[0],
+            first_line(error),
         )
 
 
@@ -126,7 +127,7 @@ def _read_pickle(path: Path) -> dict[str, "torch.Tensor"]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ParameterError(
             f"{FIELD}: {path} is a pickle that holds more than tensors or is damaged, and reading it could run any "
-            f"code ({str(error).splitlines()[0][:120]}); take {SAFETENSORS}, or convert it where you trust it"
+            f"code ({first_line(error)[:120]}); take {SAFETENSORS}, or convert it where you trust it"
         ) from None
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ParameterError(f"{FIELD}: {path} is not a dictionary of tensors; take {SAFETENSORS}")

@@ -119,6 +119,11 @@ def known_architectures() -> list[str]:
     return sorted({*causal, *from_text})
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in a line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _check_architecture(config: dict[str, Any], path: Path) -> None:
     kind, known = config.get("model_type"), known_architectures()
     if kind not in known:

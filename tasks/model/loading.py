@@ -33,6 +33,8 @@ def load_model(
     another shape than its configuration says, where the tokenizer gives its tokens other ids, and where the
     architecture cannot keep the documents of a block apart.
     """
+    import torch
+
     config = check_fit(folder, context=context)
     ids = special_ids(tokenizer)
     model, _ = _load(folder, config)
@@ -44,6 +46,7 @@ def load_model(
     model.config.eos_token_id = ids.end
     accept_packed_blocks(model)
     check_packing(model)
+    torch.manual_seed(seed)  # whatever loading drew: the random state goes into checkpoints
     return model, extension
 
 

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from params.errors import ParameterError
-from tasks.model.files import FIELD
+from tasks.model.files import FIELD, first_line
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel
 
-_TOLERANCE = 1e-3
+_TOLERANCE = 0.02
 """Share of the largest logit by which kernels may differ; another document in sight changes far more."""
 
 
@@ -51,12 +51,15 @@ def check_packing(model: "PreTrainedModel") -> None:
     mask = (documents[:, None] == documents) & torch.ones(6, 6, dtype=torch.bool).tril()
     tokens = torch.arange(6)[None] % model.config.get_text_config().vocab_size
     training = model.training
+    model.train(False)
     try:
         with torch.no_grad():
-            packed = _logits(model.eval(), tokens, positions, mask)[:, 3:]
+            packed = _logits(model, tokens, positions, mask)[:, 3:]
             alone = _logits(model, tokens[:, 3:], positions[:, 3:], mask[3:, 3:])
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
-        raise ParameterError(_mixed(model, f"its forward pass takes no mask of documents: {error}")) from None
+        raise ParameterError(
+            _mixed(model, f"its forward pass takes no mask of documents: {first_line(error)}")
+        ) from None
     finally:
         model.train(training)
     if (packed - alone).abs().max() > _TOLERANCE * alone.abs().max():
@@ -72,7 +75,7 @@ def _logits(model: Any, tokens: "torch.Tensor", positions: "torch.Tensor", mask:
 
 def _mixed(model: Any, why: str) -> str:
     return (
-        f"{FIELD}: {type(model).__name__} cannot keep the documents of a block apart ({why.splitlines()[0]}); choose "
+        f"{FIELD}: {type(model).__name__} cannot keep the documents of a block apart ({why}); choose "
         "an architecture with attention masks, such as qwen3, llama or gpt2"
     )
 

@@ -65,7 +65,11 @@ def choose_shape(params: ModelParams, *, vocab_size: int, context: int) -> Shape
         size = shape.num_parameters(vocab_size=vocab_size, context=context)
         return abs(size / target - 1) + _ASPECT_COST * abs(math.log2(shape.width / shape.layers / ASPECT)), shape.layers
 
-    shape = min(_candidates(params, target), key=cost)
+    shape = min(_candidates(params, target), key=cost, default=None)
+    if shape is None:
+        raise ParameterError(
+            f"train.model: no width suits heads {params.heads} of head_dim {params.head_dim}; set fewer"
+        )
     size = shape.num_parameters(vocab_size=vocab_size, context=context)
     if not 0.5 <= size / target <= 2:
         raise ParameterError(
@@ -110,7 +114,7 @@ def _candidates(params: ModelParams, target: int) -> Iterator[Shape]:
             [params.width] if params.width else _widths(layers * low, layers * high, free=params.layers is not None)
         )
         for width in widths:
-            if params.width is None and not _heads_fit(params, width):
+            if params.width is None and _misfit(params, width):
                 continue
             shape = _complete(params, layers, width)
             yield shape
@@ -136,45 +140,42 @@ def _step(width: int) -> int:
     return 32 if width < _NARROW else 64 if width < _WIDE // 2 else 128
 
 
-def _heads_fit(params: ModelParams, width: int) -> bool:
-    if params.heads and params.head_dim is None:
-        return width % (2 * params.heads) == 0
-    if params.architecture in HEADS_FILL_WIDTH and params.heads and params.head_dim:
-        return width == params.heads * params.head_dim
-    return width % (params.head_dim or 32) == 0
-
-
 def _complete(params: ModelParams, layers: int, width: int) -> Shape:
+    """A shape with what is null filled in; raises ParameterError where heads and width do not fit."""
+    if problem := _misfit(params, width):
+        raise ParameterError(f"train.model: {problem}")
     name = params.architecture
     heads, head_dim = _heads(params, width)
-    if name in HEADS_FILL_WIDTH and heads * head_dim != width:
-        raise ParameterError(
-            f"train.model: {name} shares its width out among its heads, and {heads} heads of {head_dim} do not make "
-            f"width {width}; set head_dim to null"
-        )
     grouped = name not in NO_KV_HEADS and width >= _WIDE and heads % _GROUP == 0
     kv_heads = params.kv_heads or (heads // _GROUP if grouped else heads)
-    if heads % kv_heads:
-        raise ParameterError(f"train.model.kv_heads {kv_heads} must divide the {heads} heads of width {width}")
     four_times = name in (*FFN_FIXED, "gpt2")
     ffn_width = params.ffn_width or (4 * width if four_times else gated_ffn_width(width))
     return Shape(name, layers, width, heads, kv_heads, head_dim, ffn_width, params.tie_embeddings)
 
 
+def _misfit(params: ModelParams, width: int) -> str | None:
+    """Why these heads do not go with a width, or None."""
+    heads, head_dim = _heads(params, width)
+    if params.head_dim is None and params.heads and width % (2 * heads):
+        return f"width {width} must be an even multiple of heads {heads}"
+    if params.heads is None and width % head_dim:
+        return f"width {width} is no multiple of head_dim {head_dim}; set heads to a number that divides it"
+    if params.architecture in HEADS_FILL_WIDTH and heads * head_dim != width:
+        return (
+            f"{params.architecture} shares its width out among its heads, and {heads} heads of {head_dim} do not make "
+            f"width {width}; set head_dim to null"
+        )
+    if params.kv_heads and heads % params.kv_heads:
+        return f"kv_heads {params.kv_heads} must divide the {heads} heads of width {width}"
+    return None
+
+
 def _heads(params: ModelParams, width: int) -> tuple[int, int]:
-    """Number and width of the heads."""
-    if params.heads and params.head_dim:
-        return params.heads, params.head_dim
+    """Number and width of the heads, rounded down where they do not fit."""
     if params.heads:
-        if width % (2 * params.heads):
-            raise ParameterError(f"train.model: width {width} must be an even multiple of heads {params.heads}")
-        return params.heads, width // params.heads
+        return params.heads, params.head_dim or width // params.heads
     usual = 32 if width < _NARROW else 128 if width >= _WIDE and width % 128 == 0 else 64
     head_dim = params.head_dim or usual
-    if width % head_dim:
-        raise ParameterError(
-            f"train.model: width {width} is no multiple of head_dim {head_dim}; set heads to a number that divides it"
-        )
     return width // head_dim, head_dim
 
 

@@ -9,7 +9,16 @@ from typing import Literal
 
 from params.errors import ParameterError
 from tasks.model.conversion import convert_gguf, convert_pickles
-from tasks.model.files import FIELD, PICKLE, SAFETENSORS, check_config, check_tensors, has_remote_code, weight_files
+from tasks.model.files import (
+    FIELD,
+    PICKLE,
+    SAFETENSORS,
+    check_config,
+    check_tensors,
+    first_line,
+    has_remote_code,
+    weight_files,
+)
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[str, Path], Path]
@@ -98,7 +107,7 @@ def _local(source: str) -> Path:
 
 def _from_hub(source: str) -> Path:
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     found = _HUB.fullmatch(source)
@@ -106,14 +115,17 @@ def _from_hub(source: str) -> Path:
     name, revision = found["name"], found["revision"]
     offline = bool(constants.HF_HUB_OFFLINE)
     disable_progress_bars()
+    log.info(
+        "looks up %s %s", source, "in the hub's cache" if offline else "on the hub, and fetches what is not here yet"
+    )
     try:
         for weights in ("*.safetensors", f"{PICKLE.removesuffix('.bin')}*.bin"):  # pickles only where nothing else is
             wanted = [*_WANTED, weights]
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=offline))
             if any(folder.glob(weights)):
                 break
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ParameterError(_no_hub(source, name, str(error).splitlines()[0], offline=offline)) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, HFValidationError) as error:
+        raise ParameterError(_no_hub(source, name, first_line(error), offline=offline)) from None
     return folder
 
 

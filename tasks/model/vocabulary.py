@@ -72,7 +72,6 @@ def extend_vocabulary(
     rows = padded(max(old_rows, vocab_size), multiple)
     if rows == old_rows and not extension.new:
         return
-    trained = old_rows if not extension.new else min(old_rows, extension.new[0])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if rows > old_rows:
@@ -81,26 +80,25 @@ def extend_vocabulary(
         tables = {id(table.weight): table.weight for table in _tables(model)}
         with torch.no_grad():
             for weight in tables.values():
-                _fill(weight, targets, extension.pieces, trained=trained)
+                _fill(weight, targets, extension.pieces, old=weight[:old_rows].clone())
 
 
-def _fill(weight: "torch.Tensor", targets: Sequence[int], pieces: Pieces, *, trained: int) -> None:
-    known = weight[:trained].clone()
+def _fill(weight: "torch.Tensor", targets: Sequence[int], pieces: Pieces, *, old: "torch.Tensor") -> None:
+    new = set(targets)
+    known = old[[row for row in range(len(old)) if row not in new]]
     mean = known.mean(dim=0)
     for row in targets:
-        weight[row] = _mean_of(known, pieces[row]) if row in pieces else _near(mean, known)
+        weight[row] = _mean_of(old[list(pieces[row])]) if row in pieces else _near(mean, known)
 
 
-def _mean_of(known: "torch.Tensor", pieces: Sequence[int]) -> "torch.Tensor":
+def _mean_of(rows: "torch.Tensor") -> "torch.Tensor":
     """The mean of rows, as long as they are on average: the mean of many rows is short, and logits grow with length."""
     import torch
 
-    rows = known[list(pieces)]
     mean = rows.mean(dim=0)
-    length: torch.Tensor = torch.linalg.vector_norm(rows, dim=1).mean() / torch.linalg.vector_norm(mean).clamp_min(
-        1e-12
-    )
-    return mean * length
+    length = torch.linalg.vector_norm(rows, dim=1).mean()
+    longer: torch.Tensor = length / torch.linalg.vector_norm(mean).clamp_min(1e-12)
+    return mean * longer
 
 
 def _near(mean: "torch.Tensor", known: "torch.Tensor") -> "torch.Tensor":

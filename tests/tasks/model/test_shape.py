@@ -68,6 +68,8 @@ def test_what_is_set_overrules_the_dial_and_the_rest_makes_up_for_it():
     assert shape.width < 384
     shape = choose_shape(ModelParams(parameters="12M", width=512, heads=4), **DIALLED)
     assert (shape.width, shape.heads, shape.head_dim) == (512, 4, 128)
+    shape = choose_shape(ModelParams(parameters="12M", kv_heads=2), **DIALLED)
+    assert (shape.kv_heads, shape.heads % 2) == (2, 0)
     shape = choose_shape(ModelParams(depth=6, heads=3), **DIALLED)
     assert (shape.layers, shape.width, shape.heads, shape.head_dim) == (6, 384, 3, 128)
 
@@ -97,6 +99,10 @@ def test_a_dial_that_the_vocabulary_alone_overruns_is_refused_with_its_share():
         ({"depth": 6, "kv_heads": 4}, "kv_heads 4 must divide the 6 heads of width 384"),
         ({"architecture": "gpt2", "depth": 6, "heads": 4, "head_dim": 64}, "4 heads of 64 do not make width 384"),
         ({"architecture": "gpt2", "parameters": "500M", "heads": 2, "head_dim": 32}, "no shape comes near"),
+        (
+            {"architecture": "gpt2", "parameters": "500M", "heads": 3, "head_dim": 30},
+            "no width suits heads 3 of head_dim",
+        ),
     ],
 )
 def test_heads_that_do_not_fit_what_follows_from_the_dial_are_refused(fields, message):

@@ -9,7 +9,11 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from params.errors import ParameterError
+from params.model import ModelParams
+from tasks.model.files import weights_digest
 from tasks.model.sources import kind_of, locate_weights, name_of, resolve_weights
+from tasks.model.start import check_model, start_model
+from tasks.pull import pull
 
 
 def test_what_lies_here_comes_before_a_hub_name(tmp_path, monkeypatch):
@@ -48,6 +52,25 @@ def test_the_registry_is_asked_for_the_address(tmp_path, weights):
 
     assert resolve_weights("models:/mill@champion", cache=tmp_path, fetch=fetch) == folder
     assert asked == [("models:/mill@champion", tmp_path / "registry")]
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_a_released_model_is_trained_on(bench, candidate, tmp_path):
+    """As release registers it: a bundle whose folder `transformers` holds the weights and their tokenizer."""
+    candidate("grindstone", "first", 1.5)
+
+    def fetch(address, cache):
+        return pull(address, cache / "grindstone") / "transformers"
+
+    source = "models:/grindstone@champion"
+    folder = resolve_weights(source, cache=tmp_path, fetch=fetch)
+    params = ModelParams(from_weights=source)
+    assert check_model(params, weights=folder, tokenizer=folder, context=64) == f"qwen3 from {source}"
+    started = start_model(params, weights=folder, tokenizer=folder, context=64, seed=1)
+    torch.testing.assert_close(
+        bench.logits(started.model.eval(), bench.ids()), bench.logits(bench.load(folder), bench.ids())
+    )
+    assert weights_digest(folder) == weights_digest(locate_weights(source, cache=tmp_path / "again", fetch=fetch))
 
 
 def test_a_hub_model_in_the_cache_is_used_offline(bench, weights, tmp_path, monkeypatch):

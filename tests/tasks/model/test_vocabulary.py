@@ -85,6 +85,13 @@ def test_new_rows_are_the_mean_of_their_pieces_at_their_length(bench, architectu
     torch.testing.assert_close(bench.logits(model, ids)[..., :310], logits)
 
 
+def test_a_token_in_a_gap_of_the_vocabulary_may_be_spelled_by_tokens_after_it(bench):
+    model = bench.model("qwen3", vocab_size=310)
+    old = model.get_input_embeddings().weight.detach().clone()
+    extend_vocabulary(model, Extension((100,), {100: [200]}), vocab_size=310, multiple=None, seed=1)
+    torch.testing.assert_close(model.get_input_embeddings().weight[100].detach(), old[200])
+
+
 def test_the_spread_of_unknown_tokens_is_a_billionth_of_the_covariance(bench):
     """As transformers' mean_resizing draws them: the covariance of the rows, times 1e-9."""
     model = bench.model("qwen3", vocab_size=310)
