@@ -5,33 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from params.base import Params
-
-
-class ModelParams(Params):
-    """A standard transformers architecture, built from scratch."""
-
-    architecture: Literal["qwen3", "llama", "gpt2"] = "qwen3"
-    """Model class; vocabulary and context come from the tokenizer and the token shards."""
-    layers: int = Field(default=6, ge=1)
-    """Transformer blocks."""
-    width: int = Field(default=256, ge=8)
-    """Width of the residual stream."""
-    heads: int = Field(default=4, ge=1)
-    """Attention heads."""
-    kv_heads: int | None = Field(default=None, ge=1)
-    """Key/value heads (grouped-query attention); null for as many as heads. Unused by gpt2."""
-    ffn_width: int | None = Field(default=None, ge=8)
-    """Width of the feed-forward layer; null for 8/3 of width (gated) or 4 times width (gpt2)."""
-    tie_embeddings: bool = True
-    """Use one matrix for input embeddings and output logits."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> "ModelParams":
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
-        if self.kv_heads is not None and self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads {self.kv_heads} must divide heads {self.heads}")
-        return self
+from params.model import ModelParams
 
 
 class OptimizerParams(Params):
