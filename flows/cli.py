@@ -74,6 +74,7 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
         ("run", running.run, "run the pipeline", manual.RUN),
         ("plan", planning.plan, "say which stages would run", manual.PLAN),
         ("explain", planning.explain, "say why each stage would run", manual.EXPLAIN),
+        ("notify", _notify, "show and try the channels of notices", manual.NOTIFY),
     ):
         added = _add(commands, name, command, help=help, about=about)
         added.add_argument(
@@ -95,6 +96,8 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
             help="read this file or folder instead of the preset's sources; may be repeated",
         )
         added.add_argument("--name", metavar="MODEL", help="name of the registered model (release.model_name)")
+        if name == "notify":
+            added.add_argument("--test", action="store_true", help="send a notice through every channel now")
 
 
 def _add_store_commands(commands: Commands) -> None:
@@ -191,6 +194,12 @@ def _why(arguments: argparse.Namespace) -> int:
     from flows import inspecting
 
     return inspecting.why(arguments)
+
+
+def _notify(arguments: argparse.Namespace) -> int:
+    from flows import notifying
+
+    return notifying.notify(arguments)
 
 
 def _steer(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,11 @@ Say for every stage whether it would run and why: the parameter with its old and
 or the version of the stage's code. The comparison is with the newest run of the same preset.
 
   gristmill explain quickstart --set clean.words.min_words=30"""
+NOTIFY = """\
+Show the channels through which a run tells of its end (section notify: mail, Slack, Feishu, DingTalk, WeCom, any
+webhook), and what each still lacks; with --test, send a notice through all of them.
+
+  gristmill notify my-preset.yaml --test"""
 VERIFY = """\
 Read every file of the store again and compare its SHA-256 with the seal. Exits with 1 if anything is damaged.
 

@@ -12,8 +12,8 @@ HEAD = """\
 # Parameters
 
 Every key of a preset with its default. Lay values over a preset with `--set section.key=value`, in a preset of your
-own (`extends: quickstart`), or with the `overrides` of the Prefect flow. Everything but `run` is part of a result's
-identity.
+own (`extends: quickstart`), or with the `overrides` of the Prefect flow. Everything but `run` and `notify` is part of a
+result's identity.
 Made by `python -m params.reference` from the models in params/."""
 
 

@@ -43,6 +43,14 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
     return out
 
 
+def pull_weights(address: str, cache: Path) -> Path:
+    """The transformers folder of a registered model, under its version, so that a moved alias swaps nothing."""
+    from mlflow import MlflowClient
+
+    name, version = resolve(MlflowClient(), address)
+    return pull(f"models:/{name}/{version}", cache / f"{name}-{version}") / "transformers"
+
+
 def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
     """Name and version that an address stands for."""
     from mlflow.exceptions import MlflowException

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from params.errors import ParameterError, TrainingError
+from params.errors import BrokenTrainingError, ParameterError, TrainingError
 from params.train import TrainParams
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.context import Run, num_cores
+from tasks.pull import pull_weights
 from tasks.stage import stage
 
 if TYPE_CHECKING:
     from tasks.training.job import Job
+    from tasks.watching.watchers import Watchers
 
 log = logging.getLogger(__name__)
 MODEL = "model"
@@ -24,12 +26,18 @@ MODEL = "model"
 
 
 def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
-    """The parameters, with the digest of a checkpoint in the place of its path."""
-    if params.branch_from is None:
-        return params
-    from tasks.training.branching import digest_of
+    """The parameters, with digests in the place of the paths of a checkpoint and of weights."""
+    if params.branch_from is not None:
+        from tasks.training.branching import digest_of
 
-    return params.model_copy(update={"branch_from": digest_of(Path(params.branch_from))})
+        params = params.model_copy(update={"branch_from": digest_of(Path(params.branch_from))})
+    if params.model.from_weights is not None:
+        from tasks.model.files import weights_digest
+        from tasks.model.sources import locate_weights
+
+        found = weights_digest(locate_weights(params.model.from_weights, cache=_cache(run), fetch=pull_weights))
+        params = params.model_copy(update={"model": params.model.model_copy(update={"from_weights": found})})
+    return params
 
 
 @stage(version=2, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
@@ -42,7 +50,6 @@ def train(
     Interrupted at any instant, the next call goes on from the newest checkpoint and ends with the same bytes.
     """
     from tasks.training.job import Job
-    from tasks.training.launch import run_training
     from tasks.training.orders import OrderBook
 
     ranks = run.settings.ranks
@@ -57,6 +64,7 @@ def train(
         shards=shards.folder,
         tokenizer=tokenizer.folder,
         start=model.folder / MODEL if model else None,
+        weights=_weights(params, tokenizer, shards, run) if model is None else None,
         out=out,
         threads=threads,
         orders=run.orders,
@@ -67,18 +75,71 @@ def train(
         _branch(Path(params.branch_from), job, run)
     if run.tracker is not None:
         run.tracker.log_dataset("shards", shards.digest, "training")
-    output, code = out / "logs" / "output.log", 0
-    if not (out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
+    with _watchers(params, out, run) as watchers:
+        report = _learn(job, watchers, run)
+        watchers.end(report)
+    _show_samples(out, run)
+    _plot(out, report)
+    return _finish(out, report)
+
+
+def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
+    """Run the training process, unless it has nothing left to do; what it says of its end."""
+    from tasks.training.launch import run_training
+
+    output, code = job.out / "logs" / "output.log", 0
+    if not (job.out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
         code = run_training(
             job,
-            out / "logs" / "job.json",
-            on_points=_follow(run),
+            job.out / "logs" / "job.json",
+            on_points=_follow(run, watchers),
             on_warning=lambda text: log.warning("%s: %s", run.stage, text),
             log_path=output,
         )
-    report = _report(out, code, output)
-    _plot(out, report)
-    return _finish(out, report)
+    return _report(job.out, code, output)
+
+
+def _watchers(params: TrainParams, out: Path, run: Run) -> "Watchers":
+    """TensorBoard, Weights & Biases and callbacks, as the run's settings say."""
+    from tasks.watching.watchers import Watchers
+
+    return Watchers.from_params(
+        run.settings.watch,
+        folder=run.store.root.parent / "watch",
+        project="gristmill",
+        run_id=f"{run.record.run_id}-{run.stage}",
+        samples=out / "logs" / "samples.jsonl",
+        config={"train": params.model_dump(mode="json")},
+    )
+
+
+def _show_samples(out: Path, run: Run) -> None:
+    from tasks.training.curve import read_points
+    from tasks.watching.samples import as_markdown
+
+    samples = list(read_points(out / "logs" / "samples.jsonl"))
+    if samples and run.tracker is not None:
+        run.tracker.log_text(as_markdown(samples), f"samples/{run.stage}.md")
+
+
+def _weights(params: TrainParams, tokenizer: Manifest, shards: Manifest, run: Run) -> Path | None:
+    """A folder with the weights that the parameters name, checked; says what the model will be."""
+    from tasks.model.sources import resolve_weights
+    from tasks.model.start import check_model
+    from tasks.shards.blocks import Blocks
+
+    source = params.model.from_weights
+    weights = resolve_weights(source, cache=_cache(run), fetch=pull_weights) if source is not None else None
+    context = Blocks(shards.paths("train/*.arrow")[:1]).context
+    log.info(
+        "%s: %s", run.stage, check_model(params.model, weights=weights, tokenizer=tokenizer.folder, context=context)
+    )
+    return weights
+
+
+def _cache(run: Run) -> Path:
+    """Folder of weights that were fetched or converted: may be removed at any time."""
+    return run.store.root.parent / "cache" / "weights"
 
 
 def _branch(checkpoint: Path, job: "Job", run: Run) -> None:
@@ -97,12 +158,13 @@ def _made(record: RunRecord, checkpoint: Path) -> bool:
     return any(done.fingerprint in checkpoint.parts and not done.reused for done in record.stages.values())
 
 
-def _follow(run: Run) -> Callable[[list[dict[str, Any]]], None]:
+def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], None]:
     """Print progress and hand the points to MLflow as they come."""
     last: dict[str, Any] = {}
     stage = run.stage
 
     def show(points: list[dict[str, Any]]) -> None:
+        watchers.show(points)
         if not points:
             return
         for point in points:
@@ -134,7 +196,7 @@ def _report(out: Path, code: int, output: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if report["verdict"] == "broken":
         path.unlink()
-        raise TrainingError(
+        raise BrokenTrainingError(
             f"training broke: {report['reason']}. Nothing is released from it; lower train.optimizer.muon_lr or "
             "train.optimizer.lr, or raise train.schedule.warmup_steps"
         )

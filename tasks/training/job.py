@@ -32,6 +32,8 @@ class Job(BaseModel):
     """Folder of the tokenizer."""
     start: Path | None = None
     """Folder of the model to start from; None to start from scratch."""
+    weights: Path | None = None
+    """Folder of the checked weights that the parameters name; None to start from scratch."""
     out: Path
     """Folder to leave model, curves and checkpoints in."""
     threads: int

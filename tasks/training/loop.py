@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 
+from tasks.model.lora import learned_parameters
 from tasks.training.checkpoint import (
     Progress,
     load_best,
@@ -24,6 +25,7 @@ from tasks.training.curve import CurveFile
 from tasks.training.job import Exit
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.orders import Order, OrderBook
+from tasks.training.sample_file import SampleFile
 from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
 from tasks.training.stopping import Observation, StopDecision, judge_all
@@ -51,6 +53,7 @@ class Loop:
         self.progress = Progress()
         self.clock = Clock()
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
+        self._samples = SampleFile(parts, self.curve.path.with_name("samples.jsonl"))
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
         self._orders = OrderBook(parts.job.orders).start_at(parts.job.orders_seen)
         self._paused = False
@@ -103,6 +106,7 @@ class Loop:
         with self.clock.timing("save"):
             if self.parts.accelerator.is_main_process:
                 self.curve.flush()
+                self._samples.flush()
                 save_checkpoint(
                     self.parts.job.checkpoints,
                     self.progress,
@@ -175,7 +179,8 @@ class Loop:
     def _gradients(self) -> tuple[float, float]:
         """Accumulate the gradient of the mean loss over all targets of the step; that loss, and the norm."""
         parts, accelerator = self.parts, self.parts.accelerator
-        batch, targets = parts.batch(self.progress.step)
+        with self.clock.timing("data"):
+            batch, targets = parts.batch(self.progress.step)
         micro = batch.split(self.params.micro_blocks or len(batch.inputs))
         total = torch.zeros((), device=accelerator.device)
         for index, part in enumerate(micro):
@@ -186,7 +191,9 @@ class Loop:
             total += loss.detach()
         loss_value = float(accelerator.reduce(total, reduction="sum")) / targets
         limit = self.params.optimizer.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(parts.model.parameters(), math.inf if limit is None else limit)
+        norm = torch.nn.utils.clip_grad_norm_(
+            learned_parameters(parts.model).values(), math.inf if limit is None else limit
+        )
         return loss_value, float(norm)
 
     def _judge(
@@ -254,6 +261,7 @@ class Loop:
                 "lr_factor": factor,
                 "tokens": progress.step * self.parts.tokens_per_step,
                 "tokens_per_s": self.parts.tokens_per_step / max(self.clock.mean_s("step"), 1e-9),
+                **{f"{kind}_s": round(self.clock.mean_s(kind), 6) for kind in ("data", "step", "eval", "save")},
             }
             progress.window = []
         if val_loss is not None:
@@ -261,6 +269,8 @@ class Loop:
             if math.isfinite(val_loss) and (progress.best_val_loss is None or val_loss < progress.best_val_loss):
                 progress.best_val_loss, progress.best_step = val_loss, progress.step
                 self._keep_best()
+            with self.clock.timing("sample"):
+                self._samples.write(progress.step, progress.step // self.params.eval_every_steps)
         if point:
             self.curve.add({"step": progress.step, "time_ms": int(time.time() * 1000), **point})
 
@@ -269,6 +279,7 @@ class Loop:
         if checkpoint is None:
             self._plan()
             self.curve.cut(0)
+            self._samples.cut(0)
             return
         self._load_weights(checkpoint.tensors("weights"))
         load_optimizer_tensors(self.parts.optimizers, checkpoint.tensors("optimizer"))
@@ -282,6 +293,7 @@ class Loop:
             self.progress.replan = False
             self._plan()
         self.curve.cut(self.progress.step)
+        self._samples.cut(self.progress.step)
         log.info("resumes after step %d", self.progress.step)
 
     def _keep_best(self) -> None:
@@ -289,7 +301,7 @@ class Loop:
             save_best(self.parts.job.best, self._weights())
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: parameter.detach() for name, parameter in self.parts.model.named_parameters()}
+        return {name: parameter.detach() for name, parameter in learned_parameters(self.parts.model).items()}
 
     def _load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         for name, parameter in self._weights().items():

@@ -27,7 +27,7 @@ def make_optimizers(params: OptimizerParams, model: torch.nn.Module, device: tor
     """Optimizers for a model's parameters; only matrices decay."""
     hidden = hidden_matrices(model) if params.name == "muon" else {}
     chosen = {id(parameter) for parameter in hidden.values()}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [
         {"params": [p for p in rest if p.ndim >= 2], "weight_decay": params.weight_decay},
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},

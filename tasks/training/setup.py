@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from params.train import StopParams, TrainParams
-from tasks.model.build import build_model
+from tasks.model.start import StartedModel, start_model
 from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
 from tasks.training.batch import Batch, make_batch, num_targets
@@ -30,9 +30,9 @@ class Parts:
     job: Job
     accelerator: Accelerator
     ids: SpecialIds
-    model: "PreTrainedModel"
-    """The plain model; `wrapped` is what runs (the same, or DDP around it)."""
+    started: StartedModel
     wrapped: torch.nn.Module
+    """What runs: the model itself, or DDP around it."""
     optimizers: Optimizers
     objective: Objective
     train: Blocks
@@ -42,6 +42,11 @@ class Parts:
     planned_steps: int | None
     bf16: bool
     compiled: bool
+
+    @property
+    def model(self) -> "PreTrainedModel":
+        """The plain model."""
+        return self.started.model
 
     @property
     def tokens_per_step(self) -> int:
@@ -87,7 +92,8 @@ def set_up(job: Job) -> Parts:
     ids = special_ids(job.tokenizer)
     train = Blocks(sorted((job.shards / "train").glob("*.arrow")))
     validation = Blocks(sorted((job.shards / "validation").glob("*.arrow")))
-    model = _model(job, ids, train.context).to(accelerator.device)
+    started = _start(job, train.context)
+    model = started.model.to(accelerator.device)
     bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16(accelerator.device))
     compiled = job.settings.compile and can_compile(accelerator.device)
     budget, rules = _ending(params, train)
@@ -95,7 +101,7 @@ def set_up(job: Job) -> Parts:
         job=job,
         accelerator=accelerator,
         ids=ids,
-        model=model,
+        started=started,
         wrapped=accelerator.prepare(model),
         optimizers=make_optimizers(params.optimizer, model, accelerator.device),
         objective=make_objective(accelerator.device, bf16=bf16, compiled=compiled),
@@ -117,26 +123,12 @@ def _ending(params: TrainParams, train: Blocks) -> tuple[int | None, list[StopRu
     return budget.limit if budget else None, rules
 
 
-def _model(job: Job, ids: SpecialIds, context: int) -> "PreTrainedModel":
-    """The model of an earlier phase, or one from scratch."""
+def _start(job: Job, context: int) -> StartedModel:
+    """The model of an earlier phase, of the weights that the parameters name, or from scratch."""
+    params, weights = job.params.model, job.weights
     if job.start is not None:
-        import transformers
-
-        torch.manual_seed(job.params.seed)
-        model_class: Any = transformers.AutoModelForCausalLM
-        started: PreTrainedModel = model_class.from_pretrained(
-            job.start, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
-        )
-        return started
-    return build_model(
-        job.params.model,
-        vocab_size=ids.vocab_size,
-        context=context,
-        begin=ids.begin,
-        end=ids.end,
-        padding=ids.padding,
-        seed=job.params.seed,
-    )
+        params, weights = params.model_copy(update={"from_weights": str(job.start), "lora": None}), job.start
+    return start_model(params, weights=weights, tokenizer=job.tokenizer, context=context, seed=job.params.seed)
 
 
 def world_size() -> int:

@@ -6,12 +6,11 @@ It imports neither Prefect nor MLflow and talks to the stage through files and i
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.artifacts.digest import sync, write_atomic
 from tasks.artifacts.lock import locked
@@ -21,8 +20,7 @@ from tasks.training.job import Exit, Job
 from tasks.training.parent import die_with_parent
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
+    from tasks.model.start import StartedModel
     from tasks.training.loop import Loop
     from tasks.training.stopping import StopDecision
 
@@ -67,8 +65,9 @@ def _train(job: Job) -> Exit:
 def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
     parts, job, progress = loop.parts, loop.parts.job, loop.progress
+    num_parameters = sum(p.numel() for p in parts.model.parameters())
     if decision.verdict != "broken":
-        _save_model(job, parts.model)
+        _save_model(job, parts.started)
     write_atomic(job.out / "curve.jsonl", untimed(read_points(loop.curve.path)))
     clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": PeakMemory.of_process_mb()}
     write_atomic(job.out / "logs" / "clock.json", json.dumps(clock))
@@ -80,7 +79,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
         "edits": progress.edits,
         "weights": f"best, step {progress.best_step}" if uses_best else "last",
         "val_loss": progress.best_val_loss if uses_best else progress.last_val_loss,
-        "parameters": sum(p.numel() for p in parts.model.parameters()),
+        "parameters": num_parameters,
         "device": str(parts.accelerator.device),
         "precision": "bf16" if parts.bf16 else "fp32",
         "compiled": parts.compiled,
@@ -90,18 +89,14 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     write_atomic(job.out / "stop.json", json.dumps(report, indent=1))
 
 
-def _save_model(job: Job, model: "PreTrainedModel") -> None:
-    from transformers.utils import logging as logging_of_transformers
-
+def _save_model(job: Job, started: "StartedModel") -> None:
+    from tasks.model.start import save_model
     from tasks.tokenizer.files import copy_tokenizer
 
-    quiet: Any = logging_of_transformers
-    quiet.disable_progress_bar()
-    folder = job.out / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
+    folder, adapter = job.out / "model", job.out / "adapter"
+    save_model(started, folder, adapter_folder=adapter)
     copy_tokenizer(job.tokenizer, folder)
-    for path in folder.iterdir():
+    for path in (*folder.iterdir(), *(adapter.iterdir() if adapter.exists() else ())):
         sync(path)
 
 

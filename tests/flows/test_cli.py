@@ -10,7 +10,10 @@ import pytest
 
 from flows import cli
 
-COMMANDS = ["run", "plan", "explain", "verify", "gc", "runs", "generate", "pull", "ui", "presets", "schema"]
+COMMANDS = [
+    *("run", "plan", "explain", "notify", "verify", "gc", "runs", "steer", "branch", "approve", "inspect", "why"),
+    *("generate", "pull", "ui", "presets", "schema"),
+]
 TEXT = "The miller of the village has a mill that turns in the wind, and he grinds the corn of all the farmers. " * 3
 
 

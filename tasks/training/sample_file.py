@@ -1,0 +1,37 @@
+"""Texts that the model writes at its evaluations, for people to read: no part of the result."""
+
+from functools import cached_property
+from pathlib import Path
+
+from tasks.training.curve import CurveFile
+from tasks.training.setup import Parts
+from tasks.watching.writing import Script, sample_texts
+
+
+class SampleFile:
+    """Writes samples; the random state and the weights of training stay as they are."""
+
+    def __init__(self, parts: Parts, path: Path) -> None:
+        self._parts = parts
+        self._params = parts.job.settings.watch.samples
+        self._file = CurveFile(path, writes=parts.accelerator.is_main_process and self._params is not None)
+
+    def write(self, step: int, evaluation: int) -> None:
+        """Samples of the first rank after an evaluation, where it is the turn of one."""
+        params, parts = self._params, self._parts
+        if params is None or not parts.accelerator.is_main_process or evaluation % params.every_evals:
+            return
+        for sample in sample_texts(parts.model, self._script, params, context=parts.train.context):
+            self._file.add({"step": step, **sample})
+
+    def flush(self) -> None:
+        """Put what was written onto the disk."""
+        self._file.flush()
+
+    def cut(self, step: int) -> None:
+        """Drop what was written after a step."""
+        self._file.cut(step)
+
+    @cached_property
+    def _script(self) -> Script:
+        return Script.load(self._parts.job.tokenizer)
