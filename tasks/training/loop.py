@@ -25,7 +25,10 @@ from tasks.training.job import Exit
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
-from tasks.training.stopping import Observation, StopDecision, judge_all
+from tasks.training.stopping.judging import judge_all, lasting
+from tasks.training.stopping.observation import Observation, RuleState, StopDecision, weightiest
+from tasks.training.stopping.outside import Outside
+from tasks.training.stopping.record import FILE_NAME, StoppingFile
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,9 @@ class Loop:
         self.progress = Progress()
         self.clock = Clock()
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
+        self.stopping = StoppingFile(parts.job.out / "logs" / FILE_NAME, writes=parts.accelerator.is_main_process)
+        self.outside = Outside(self.params.stop)
+        self._guards: dict[str, RuleState] = {}
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
         self._resume()
 
@@ -95,6 +101,7 @@ class Loop:
         with self.clock.timing("save"):
             if self.parts.accelerator.is_main_process:
                 self.curve.flush()
+                self.stopping.flush()
                 save_checkpoint(
                     self.parts.job.checkpoints,
                     self.progress,
@@ -111,7 +118,7 @@ class Loop:
         with self.clock.timing("step"):
             loss, grad_norm = self._gradients()
             self.progress.step += 1
-            broken = self._judge(loss, grad_norm, None, only="non_finite")
+            broken = self._judge(loss, grad_norm, None, before_update=True)
             if broken is not None:
                 return broken
             factor = learning_rate_factor(self.params.schedule, self._horizon, self.progress.step - 1)
@@ -138,7 +145,7 @@ class Loop:
         return loss_value, float(norm)
 
     def _judge(
-        self, loss: float, grad_norm: float, val_loss: float | None, only: str | None = None
+        self, loss: float, grad_norm: float, val_loss: float | None, *, before_update: bool = False
     ) -> StopDecision | None:
         """The decision to end now; a rule that lets the run anneal first starts the decay instead."""
         seen = Observation(
@@ -148,19 +155,30 @@ class Loop:
             val_loss=val_loss,
             elapsed_s=self.clock.elapsed_s,
             ending_s=self._ending_s(),
+            tokens=self.progress.step * self.parts.tokens_per_step,
+            epochs=self.parts.order.epochs(self.progress.step),
+            outside={} if before_update else self._look_outside(loss, val_loss),
         )
-        rules = [rule for rule in self.parts.rules if (rule.name == "non_finite") == (only is not None)]
-        states, fired = self._agree(list(judge_all(rules, seen, self.progress.stop_states)))
-        self.progress.stop_states |= states
-        now = [decision for rule, decision in fired if not (rule.anneals and self._has_decay)]
-        later = [decision for rule, decision in fired if rule.anneals and self._has_decay]
-        if later and not self._is_decaying:
-            self._begin_decay(later[0])
+        rules = [rule for rule in self.parts.rules if rule.guards == before_update]
+        states, fired = judge_all(rules, seen, self.progress.stop_states)
+        (fired,) = self._agree([fired])
+        self.progress.stop_states |= lasting(rules, states)
+        if before_update:
+            self._guards = states
+        else:
+            self._note_readings(self._guards | states, evaluated=val_loss is not None, fired=bool(fired))
+        now = [decision for decision in fired if not (decision.anneals and self._has_decay)]
+        later = [decision for decision in fired if decision.anneals and self._has_decay]
+        if later and not now and not self._is_decaying:
+            self._begin_decay(later)
         elif self._is_decaying:  # nothing to wait for: only a budget that would be overrun ends a decay early
             now += [decision for decision in later if decision.verdict == "budget"]
         if self.progress.end is not None and self.progress.step >= self.progress.end and self.progress.ending:
             return StopDecision(**self.progress.ending)  # type: ignore[arg-type]
-        return now[0] if now else None
+        decision = weightiest(now, also=later)
+        if decision is not None:
+            self.stopping.decide(self.progress.step, decision, decision.action)
+        return decision
 
     @property
     def _has_decay(self) -> bool:
@@ -170,11 +188,27 @@ class Loop:
     def _is_decaying(self) -> bool:
         return self.progress.decay_from is not None and self.progress.step >= self.progress.decay_from
 
-    def _begin_decay(self, decision: StopDecision) -> None:
+    def _begin_decay(self, fired: list[StopDecision]) -> None:
+        decision = weightiest(fired)
+        assert decision is not None
+        self.stopping.decide(self.progress.step, decision, "decay")
         horizon = early_decay(self.params.schedule, self._horizon, self.progress.step)
         self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
         self.progress.ending = asdict(decision)
         log.info("%s: %s; annealing until step %s", decision.rule, decision.reason, horizon.end)
+
+    def _look_outside(self, loss: float, val_loss: float | None) -> dict[str, str | None]:
+        """What files and commands say: asked on the first rank only, whose verdict is everyone's."""
+        if not self.parts.accelerator.is_main_process:
+            return {}
+        about = {"STEP": str(self.progress.step), "LOSS": f"{loss:.6g}"}
+        if val_loss is not None:
+            about["VAL_LOSS"] = f"{val_loss:.6g}"
+        return self.outside.look(evaluated=val_loss is not None, about=about)
+
+    def _note_readings(self, states: dict[str, RuleState], *, evaluated: bool, fired: bool) -> None:
+        if evaluated or fired or self.progress.step % self.params.record_every_steps == 0:
+            self.stopping.add(self.progress.step, states, evaluated=evaluated)
 
     def _ending_s(self) -> float:
         """Time to end well from here: a step, the decay where it is still to come, evaluation and saving."""
@@ -218,6 +252,7 @@ class Loop:
             horizon = planned_horizon(self.params.schedule, self.parts.planned_steps)
             self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
             self.curve.cut(0)
+            self.stopping.cut(0)
             return
         self._load_weights(checkpoint.tensors("weights"))
         load_optimizer_tensors(self.parts.optimizers, checkpoint.tensors("optimizer"))
@@ -225,6 +260,7 @@ class Loop:
         self.progress = checkpoint.progress
         self.clock = Clock(checkpoint.elapsed_s)
         self.curve.cut(self.progress.step)
+        self.stopping.cut(self.progress.step)
         log.info("resumes after step %d", self.progress.step)
 
     def _keep_best(self) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from tasks.training.loop import Loop
-    from tasks.training.stopping import StopDecision
+    from tasks.training.stopping.observation import StopDecision
 
 log = logging.getLogger("tasks.training")
 
@@ -53,7 +54,8 @@ def _train(job: Job) -> Exit:
         loop.interrupted = True
 
     signal.signal(signal.SIGTERM, interrupt)
-    outcome = loop.run()
+    with closing(loop.outside):
+        outcome = loop.run()
     if outcome.decision is not None:
         uses_best = outcome.decision.verdict != "broken" and loop.use_best_weights()
         if parts.accelerator.is_main_process:

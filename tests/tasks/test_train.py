@@ -12,7 +12,8 @@ import pytest
 
 from params.errors import TrainingError
 from params.run import RunParams
-from params.train import ModelParams, OptimizerParams, PatienceParams, StopParams, TrainParams
+from params.stop import PatienceParams, StopParams
+from params.train import ModelParams, OptimizerParams, TrainParams
 from tasks.artifacts.digest import digest_file
 from tasks.context import Run
 from tasks.train import train
