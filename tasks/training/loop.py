@@ -157,6 +157,7 @@ class Loop:
             ending_s=self._ending_s(),
             tokens=self.progress.step * self.parts.tokens_per_step,
             epochs=self.parts.order.epochs(self.progress.step),
+            evals=self.progress.step // self.params.eval_every_steps,
             outside={} if before_update else self._look_outside(loss, val_loss),
         )
         rules = [rule for rule in self.parts.rules if rule.guards == before_update]
@@ -165,7 +166,7 @@ class Loop:
         self.progress.stop_states |= lasting(rules, states)
         if before_update:
             self._guards = states
-        else:
+        if fired or not before_update:
             self._note_readings(self._guards | states, evaluated=val_loss is not None, fired=bool(fired))
         now = [decision for decision in fired if not (decision.anneals and self._has_decay)]
         later = [decision for decision in fired if decision.anneals and self._has_decay]

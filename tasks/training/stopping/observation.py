@@ -31,6 +31,8 @@ class Observation:
     """Training tokens done."""
     epochs: float = 0.0
     """Passes over the training blocks done."""
+    evals: int = 0
+    """Evaluations done, that of this step included."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Whatever else was measured at this step, by the name under which it is logged."""
     outside: Mapping[str, str | None] = field(default_factory=dict)

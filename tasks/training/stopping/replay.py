@@ -82,7 +82,7 @@ def observations(
     points: Sequence[dict[str, Any]], *, tokens_per_step: int, steps_per_epoch: float
 ) -> Iterator[Observation]:
     """One observation for each step up to the last recorded one."""
-    begin, elapsed_s, clock = 1, 0.0, _Clock()
+    elapsed_s, evals, clock = 0.0, 0, _Clock()
     at_step: dict[int, dict[str, Any]] = {}
     for point in points:
         at_step[point["step"]] = at_step.get(point["step"], {}) | point
@@ -90,11 +90,12 @@ def observations(
     last_loss = covering[-1] if covering else None
     ends = iter(covering)
     cover = next(ends, None)
-    for step in range(begin, max(at_step, default=0) + 1):
+    for step in range(1, max(at_step, default=0) + 1):
         if cover is not None and step > cover["step"]:
             cover = next(ends, last_loss)
         point = at_step.get(step, {})
         elapsed_s = clock.at(point, elapsed_s)
+        evals += point.get("val_loss") is not None
         yield Observation(
             step=step,
             loss=math.inf if cover is None else cover["loss"],
@@ -104,6 +105,7 @@ def observations(
             ending_s=0.0,
             tokens=step * tokens_per_step,
             epochs=step / steps_per_epoch,
+            evals=evals,
             metrics={name: value for name, value in point.items() if name not in _NOT_METRICS},
         )
 

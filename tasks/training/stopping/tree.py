@@ -64,11 +64,10 @@ class Leaf:
 
     def read(self, seen: Observation, states: States, after: dict[str, RuleState]) -> None:
         state = states.get(self.place, {})
-        evals = state.get("evals", 0) + (seen.val_loss is not None)
         memory, reading = self.rule.judge(seen, state.get("memory", {}))
         last = state.get("reading") if reading is None else {"step": seen.step, **vars(reading)}
-        in_grace = any(not is_over(grace, seen, evals) for grace in self.graces)
-        after[self.place] = {"evals": evals, "memory": memory, "reading": last, "in_grace": in_grace, **self.identity}
+        in_grace = any(not is_over(grace, seen) for grace in self.graces)
+        after[self.place] = {"memory": memory, "reading": last, "in_grace": in_grace, **self.identity}
 
     def outcome(self, states: States) -> Outcome:
         state = states.get(self.place, {})
@@ -136,13 +135,13 @@ class Group:
         return StopDecision(self.place, verdict, f"does not hold: {text}", anneals=verdict != "asked")
 
 
-def is_over(grace: AfterParams, seen: Observation, evals: int) -> bool:
+def is_over(grace: AfterParams, seen: Observation) -> bool:
     """Whether everything that a grace period waits for has passed."""
     passed = (
         (grace.steps, seen.step),
         (grace.epochs, seen.epochs),
         (grace.tokens, seen.tokens),
         (grace.minutes, seen.elapsed_s / 60),
-        (grace.evals, evals),
+        (grace.evals, seen.evals),
     )
     return all(limit is None or value >= limit for limit, value in passed)

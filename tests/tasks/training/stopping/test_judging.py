@@ -57,7 +57,16 @@ sequences = st.lists(
 def observations_of(sequence):
     return [
         Observation(
-            i, loss, abs(loss), val_loss, 60.0 * i, 0.0, 10 * i, i / 100, {"acc": acc, "update_ratio": acc / 1e5}
+            i,
+            loss,
+            abs(loss),
+            val_loss,
+            60.0 * i,
+            0.0,
+            10 * i,
+            i / 100,
+            i // 9,
+            {"acc": acc, "update_ratio": acc / 1e5},
         )
         for i, (loss, val_loss, acc) in enumerate(sequence, 1)
     ]
