@@ -26,6 +26,8 @@ from tasks.training.stopping.observation import StopDecision
 from tasks.training.stopping.record import FILE_NAME, decisions, last_readings
 from tasks.training.stopping.replay import Fired, Replay, replay
 
+_DECISIONS = 10
+"""The last so many are shown: skipped steps can be many."""
 _STYLES = {"fires": "red", "grace": "yellow", "quiet": "green", "unread": "dim"}
 
 
@@ -53,7 +55,7 @@ def why_stopped(arguments: argparse.Namespace) -> int:
     console = make_console()
     console.print(Text(f"run {record.run_id}: {_end(training)}", style="bold"))
     path = training.folder / "logs" / FILE_NAME
-    for step, decision, what in decisions(path):
+    for step, decision, what in list(decisions(path))[-_DECISIONS:]:
         console.print(_decision_line(step, decision, what))
     readings = last_readings(path)
     if not readings:

@@ -40,7 +40,7 @@ class PatienceParams(_Part):
     """Stop when a metric no longer gains."""
 
     evals: int = Field(default=5, ge=1)
-    """Evaluations in a row without a gain."""
+    """Values of the metric in a row without a gain: evaluations for val_loss, steps for loss."""
     min_delta: float = Field(default=0.0, ge=0)
     """Change, against the last accepted best, that counts as a gain (nats per token for val_loss)."""
     relative: bool = False

@@ -54,7 +54,7 @@ class Loop:
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
         self.stopping = StoppingFile(parts.job.out / "logs" / FILE_NAME, writes=parts.accelerator.is_main_process)
         self.outside = Outside(self.params.stop)
-        self._guards: dict[str, RuleState] = {}
+        self._readings: dict[str, RuleState] = {}
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
         self._resume()
 
@@ -164,10 +164,9 @@ class Loop:
         states, fired = judge_all(rules, seen, self.progress.stop_states)
         (fired,) = self._agree([fired])
         self.progress.stop_states |= lasting(rules, states)
-        if before_update:
-            self._guards = states
-        if fired or not before_update:
-            self._note_readings(self._guards | states, evaluated=val_loss is not None, fired=bool(fired))
+        self._readings |= states
+        if not before_update and (val_loss is not None or self.progress.step % self.params.record_every_steps == 0):
+            self.stopping.add(self.progress.step, self._readings, evaluated=val_loss is not None)
         now = [decision for decision in fired if not (decision.anneals and self._has_decay)]
         later = [decision for decision in fired if decision.anneals and self._has_decay]
         if later and not now and not self._is_decaying:
@@ -178,7 +177,7 @@ class Loop:
             return StopDecision(**self.progress.ending)  # type: ignore[arg-type]
         decision = weightiest(now, also=later)
         if decision is not None:
-            self.stopping.decide(self.progress.step, decision, decision.action)
+            self._note(decision, decision.action)
         return decision
 
     @property
@@ -192,7 +191,7 @@ class Loop:
     def _begin_decay(self, fired: list[StopDecision]) -> None:
         decision = weightiest(fired)
         assert decision is not None
-        self.stopping.decide(self.progress.step, decision, "decay")
+        self._note(decision, "decay")
         horizon = early_decay(self.params.schedule, self._horizon, self.progress.step)
         self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
         self.progress.ending = asdict(decision)
@@ -207,9 +206,10 @@ class Loop:
             about["VAL_LOSS"] = f"{val_loss:.6g}"
         return self.outside.look(evaluated=val_loss is not None, about=about)
 
-    def _note_readings(self, states: dict[str, RuleState], *, evaluated: bool, fired: bool) -> None:
-        if evaluated or fired or self.progress.step % self.params.record_every_steps == 0:
-            self.stopping.add(self.progress.step, states, evaluated=evaluated)
+    def _note(self, decision: StopDecision, what: str) -> None:
+        """Record a decision with the readings that led to it."""
+        self.stopping.add(self.progress.step, self._readings, evaluated=False)
+        self.stopping.decide(self.progress.step, decision, what)
 
     def _ending_s(self) -> float:
         """Time to end well from here: a step, the decay where it is still to come, evaluation and saving."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from params.stop import GradientNoiseParams, NoChangeParams, PatienceParams
 from tasks.training.stopping.estimates import finite, spread
-from tasks.training.stopping.observation import Judged, Observation, Reading, RuleState, Verdict
+from tasks.training.stopping.observation import Judged, Observation, Reading, RuleState, Verdict, rhythm_of
 
 UPDATE_RATIO = "update_ratio"
 """Metric: norm of the update over the norm of the weights."""
@@ -38,12 +38,16 @@ class Patience:
         best = memory.get("best")
         if math.isfinite(value) and (best is None or self._gain(value, best) > self._needed(seen, best)):
             text = f"gained: best {params.metric} {value:.4f}"
-            return {"best": value, "waited": 0}, Reading(False, text, 0.0, params.evals, params.evals, "evals")
+            return {"best": value, "waited": 0}, Reading(
+                False, text, 0.0, params.evals, params.evals, rhythm_of(params.metric)
+            )
         waited = memory.get("waited", 0) + 1
         best_text = "none yet" if best is None else f"{best:.4f}"
         text = f"no gain over {self._wanted()} in {waited} evaluations (best {best_text})"
         left = float(max(0, params.evals - waited))
-        reading = Reading(waited >= params.evals, text, float(waited), float(params.evals), left, "evals")
+        reading = Reading(
+            waited >= params.evals, text, float(waited), float(params.evals), left, rhythm_of(params.metric)
+        )
         return {"best": best, "waited": waited}, reading
 
     def _gain(self, value: float, best: float) -> float:

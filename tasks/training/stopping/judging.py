@@ -73,16 +73,12 @@ def _is_about(leaf: Leaf, state: RuleState | None) -> bool:
 
 def after_rewind(restored: States, current: States) -> dict[str, RuleState]:
     """The states of the checkpoint gone back to, with what the rules have done since: spikes stay counted."""
-    kept: dict[str, RuleState] = {}
-    for place, state in restored.items():
-        done = {name: value for name, value in _memory(current, place).items() if name in _AFTER_A_REWIND}
-        kept[place] = {**state, "memory": {**state["memory"], **done}}
+    kept = dict(restored)
+    for place, state in current.items():
+        if done := {name: state["memory"][name] for name in _AFTER_A_REWIND if name in state["memory"]}:
+            before = restored.get(place, {**state, "memory": {}, "reading": None})
+            kept[place] = {**before, "memory": {**before["memory"], **done}}
     return kept
-
-
-def _memory(states: States, place: str) -> Mapping[str, object]:
-    memory: Mapping[str, object] = states.get(place, {}).get("memory", {})
-    return memory
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,11 @@ class Reading:
     action: Action = "stop"
 
 
+def rhythm_of(metric: str) -> Unit:
+    """Whether a metric has a value at every step, or only where the model is evaluated: names then begin with val_."""
+    return "evals" if metric.startswith("val_") else "steps"
+
+
 Judged = tuple[RuleState, Reading | None]
 """A rule's next memory, and its reading; None where there was nothing to read, and the last reading stands."""
 

@@ -4,13 +4,11 @@ import math
 
 from params.stop import AfterParams
 from tasks.training.stopping.convergence import GradientNoise, NoChange, Patience
+from tasks.training.stopping.observation import rhythm_of
 from tasks.training.stopping.plateau import Plateau
 from tasks.training.stopping.safety import Divergence, LossSpike
 from tasks.training.stopping.targets import Memorisation, MetricBound, TargetLoss, TargetTrainLoss
 from tasks.training.stopping.tree import Leaf
-
-_OF_EVALUATIONS = "val_"
-"""How the names of metrics begin that only evaluations measure."""
 
 
 def earliest_step(leaf: Leaf, eval_every_steps: int, tokens_per_step: int, steps_per_epoch: float) -> int:
@@ -45,7 +43,7 @@ def _needed(leaf: Leaf, every: int) -> int:
 
 
 def _rhythm(metric: str, eval_every_steps: int) -> int:
-    return eval_every_steps if metric.startswith(_OF_EVALUATIONS) else 1
+    return eval_every_steps if rhythm_of(metric) == "evals" else 1
 
 
 def _end(grace: AfterParams, every: int, tokens_per_step: int, steps_per_epoch: float) -> int:

@@ -28,7 +28,8 @@ class Plateau:
 
     @property
     def subject(self) -> str:
-        return f"{self.params.metric} by {'evals' if self.params.evals else 'steps'}"
+        window = "evals" if self.params.evals else f"{self.params.steps} steps"
+        return f"{self.params.metric} {self.params.direction} by {window}"
 
     def judge(self, seen: Observation, memory: RuleState) -> Judged:
         value = seen.value(self.params.metric)

@@ -36,7 +36,7 @@ class StoppingFile:
         self._words: dict[str, Word] = {}
 
     def add(self, step: int, states: States, *, evaluated: bool) -> None:
-        """Note how the rules stand; call it at evaluations, at recorded points and when a rule has fired."""
+        """Note how the rules stand; call it at evaluations, at recorded points and before a decision."""
         for place, state in states.items():
             word = word_of(state)
             if evaluated or self._words.get(place) != word:

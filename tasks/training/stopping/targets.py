@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from params.stop import MemorisationParams, MetricParams, TargetTrainLossParams
 from tasks.training.stopping.estimates import finite, smoothed
-from tasks.training.stopping.observation import Judged, Observation, Reading, RuleState, Verdict
+from tasks.training.stopping.observation import Judged, Observation, Reading, RuleState, Verdict, rhythm_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class MetricBound:
         if row and params.in_a_row > 1:
             text += f", {row} of {params.in_a_row} times in a row"
         left = float(max(0, params.in_a_row - row))
-        reading = Reading(row >= params.in_a_row, text, finite(value), bound, left if is_past else None, "evals")
+        reading = Reading(
+            row >= params.in_a_row, text, finite(value), bound, left if is_past else None, rhythm_of(params.name)
+        )
         return {"row": row}, reading
 
 

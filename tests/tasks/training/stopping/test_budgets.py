@@ -14,7 +14,7 @@ def budget(stop, tokens_per_step=100, steps_per_epoch=20):
     return None if found is None else (found.name, found.limit)
 
 
-def test_the_minutes_rule_leaves_time_to_end_well(seen, fires_at):
+def test_the_minutes_rule_leaves_time_to_end_well_instead_of_overshooting_by_an_evaluation(seen, fires_at):
     times = [seen(elapsed_s=560, ending_s=30), seen(elapsed_s=575, ending_s=30)]
     assert fires_at(Minutes(10), times) == 2
 

@@ -179,6 +179,7 @@ def test_a_rewind_forgets_the_losses_but_not_the_spikes():
     assert back["loss_spike"]["memory"]["losses"] == checkpoint["loss_spike"]["memory"]["losses"]
     _, decisions = judge_all(rules, Observation(32, 9.0, 1.0, None, 0.0, 0.0), back)
     assert [decision.action for decision in decisions] == ["stop"]
+    assert after_rewind({}, current)["loss_spike"]["memory"] == {"spikes": [31]}  # back to the very start
 
 
 def test_the_nearest_budget_is_what_is_left():
