@@ -174,8 +174,9 @@ class Loop:
         elif self._is_decaying:  # nothing to wait for: only a budget that would be overrun ends a decay early
             now += [decision for decision in later if decision.verdict == "budget"]
         if self.progress.end is not None and self.progress.step >= self.progress.end and self.progress.ending:
-            return StopDecision(**self.progress.ending)  # type: ignore[arg-type]
-        decision = weightiest(now, also=later)
+            decision: StopDecision | None = StopDecision(**self.progress.ending)  # type: ignore[arg-type]
+        else:
+            decision = weightiest(now, also=later)
         if decision is not None:
             self._note(decision, decision.action)
         return decision

@@ -36,19 +36,17 @@ class Patience:
         if value is None:
             return memory, None
         best = memory.get("best")
+        evals, unit = float(params.evals), rhythm_of(params.metric)
         if math.isfinite(value) and (best is None or self._gain(value, best) > self._needed(seen, best)):
             text = f"gained: best {params.metric} {value:.4f}"
-            return {"best": value, "waited": 0}, Reading(
-                False, text, 0.0, params.evals, params.evals, rhythm_of(params.metric)
-            )
+            return {"best": value, "waited": 0}, Reading(False, text, 0.0, evals, evals, unit)
         waited = memory.get("waited", 0) + 1
         best_text = "none yet" if best is None else f"{best:.4f}"
-        text = f"no gain over {self._wanted()} in {waited} evaluations (best {best_text})"
-        left = float(max(0, params.evals - waited))
-        reading = Reading(
-            waited >= params.evals, text, float(waited), float(params.evals), left, rhythm_of(params.metric)
+        text = (
+            f"no gain over {self._wanted()} in {waited} {'evaluations' if unit == 'evals' else unit} (best {best_text})"
         )
-        return {"best": best, "waited": waited}, reading
+        left = max(0.0, evals - waited)
+        return {"best": best, "waited": waited}, Reading(waited >= evals, text, float(waited), evals, left, unit)
 
     def _gain(self, value: float, best: float) -> float:
         return best - value if self.params.direction == "down" else value - best
