@@ -151,6 +151,21 @@ def _add_views(commands: Commands) -> None:
     inspect.add_argument("--seed", type=int, default=0, help="another number draws other documents (0)")
     why = _add(commands, "why", _why, help="follow one document through a run", about=manual.WHY)
     why.add_argument("document", help="its id or SOURCE/PATH[:LINE], or a block as SPLIT/SHARD:ROW")
+    stopped = _add(
+        commands, "why-stopped", _why_stopped, help="say which stop rule ended training", about=manual.WHY_STOPPED
+    )
+    replayed = _add(commands, "replay", _replay, help="try other stop rules on a recorded run", about=manual.REPLAY)
+    for added in (stopped, replayed):
+        added.add_argument(
+            "run", nargs="?", metavar="RUN", help="the run's id, or enough of its beginning (the newest)"
+        )
+    replayed.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a stop rule, for example train.stop.patience.evals=5; may be repeated",
+    )
     for added in (inspect, why):
         added.add_argument("--run", metavar="ID", help="the run's id, or enough of its beginning (the newest)")
 
@@ -212,6 +227,18 @@ def _approve(arguments: argparse.Namespace) -> int:
     from flows import steering
 
     return steering.approve(arguments)
+
+
+def _why_stopped(arguments: argparse.Namespace) -> int:
+    from flows import stopping
+
+    return stopping.why_stopped(arguments)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from flows import stopping
+
+    return stopping.replay_rules(arguments)
 
 
 def _count(text: str) -> int:

@@ -84,6 +84,18 @@ The other way round, name a block and see whose text is in it.
   gristmill why 3f9a2c41
   gristmill why environment/numpy-2.4.6.dist-info/METADATA
   gristmill why train/000000.arrow:17"""
+WHY_STOPPED = """\
+Say which stop rule ended the training of a run, what followed from it, and how far every other rule was, with the
+values. A run that is under way or broke off is shown as it stands.
+
+  gristmill why-stopped
+  gristmill why-stopped 20260131"""
+REPLAY = """\
+Say what other stop rules would have done: they are run over the recorded curve of a run, without training
+anything. For each rule that would have fired: at which step, the validation loss then, and what later training gained.
+
+  gristmill replay --set train.stop.patience.evals=5
+  gristmill replay 20260131 --set 'train.stop.plateau={evals: 10, min_gain: 0.02}'"""
 GENERATE = """\
 Continue a prompt with a released model. Without --model it is the champion, or else the newest version, of the model
 that was registered last.

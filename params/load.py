@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from params.errors import ParameterError
 from params.pipeline import PipelineParams
@@ -155,8 +156,13 @@ def _keys(location: Location) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        model = model_of(model.model_fields[part].annotation) if model else None
-    return list(model.model_fields) if model else []
+        model = model_of(_fields(model)[part].annotation) if model else None
+    return list(_fields(model)) if model else []
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the name they have in a preset."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from params.load import model_of
 from params.pipeline import PipelineParams
@@ -27,21 +28,30 @@ def _section(name: str) -> Iterator[str]:
     model = model_of(field.annotation)
     assert model is not None
     yield f"\n## {name}\n\n{field.description}\n\n| key | default | what it changes |\n|---|---|---|"
-    yield from _rows(model, f"{name}.")
+    yield from _rows(model, f"{name}.", ())
 
 
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+def _rows(model: type[BaseModel], prefix: str, outer: tuple[type[BaseModel], ...]) -> Iterator[str]:
+    """The rows of a model inside others; one that nests in itself (rules of rules) is described once."""
+    outer = (*outer, model)
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         inner = model_of(field.annotation)
-        described = (field.description or "").replace("\n", " ").replace("|", "\\|")
+        if inner is not None and any(issubclass(one, inner) for one in outer):
+            yield f"| `{prefix}{name}` | {_shown(field.default)} | {_described(field)} |"
+            continue
         if inner is not None and not _is_optional(field.annotation):
             key = f"{prefix}{name}[]." if "tuple" in str(field.annotation) else f"{prefix}{name}."
-            yield from _rows(inner, key)
+            yield from _rows(inner, key, outer)
         else:
             default = "required" if field.is_required() else _shown(field.default)
-            yield f"| `{prefix}{name}` | {default} | {described} |"
+            yield f"| `{prefix}{name}` | {default} | {_described(field)} |"
             if inner is not None:
-                yield from _rows(inner, f"{prefix}{name}.")
+                yield from _rows(inner, f"{prefix}{name}.", outer)
+
+
+def _described(field: FieldInfo) -> str:
+    return (field.description or "").replace("\n", " ").replace("|", "\\|")
 
 
 def _is_optional(annotation: Any) -> bool:

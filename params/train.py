@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from params.base import Params
 from params.model import ModelParams
+from params.stop import PatienceParams as PatienceParams
+from params.stop import StopParams
 
 
 class OptimizerParams(Params):
@@ -40,39 +42,6 @@ class ScheduleParams(Params):
     """wsd: share of the run spent in the linear decay; it starts early when a stop rule fires."""
     final_factor: float = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a factor of its peak."""
-
-
-class PatienceParams(Params):
-    """Stop when validation no longer gains."""
-
-    evals: int = Field(default=5, ge=1)
-    """Evaluations in a row without a gain."""
-    min_delta: float = Field(default=0.0, ge=0)
-    """Fall of the validation loss, against the last accepted best, that counts as a gain (nats per token)."""
-
-
-class StopParams(Params):
-    """When training ends: the first rule that fires; at least one limit must be set."""
-
-    max_steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps."""
-    max_epochs: float | None = Field(default=None, gt=0)
-    """Passes over the training blocks."""
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Training tokens."""
-    max_minutes: float | None = Field(default=None, gt=0)
-    """Minutes of training, evaluation, saving and earlier attempts included; the end depends on the machine's speed."""
-    patience: PatienceParams | None = None
-    """Stop when validation no longer gains; null to turn it off."""
-    target_loss: float | None = Field(default=None, gt=0)
-    """Stop when the validation loss reaches this (nats per token)."""
-
-    @model_validator(mode="after")
-    def _ends_some_day(self) -> "StopParams":
-        limits = (self.max_steps, self.max_epochs, self.max_tokens, self.max_minutes, self.patience)
-        if all(limit is None for limit in limits):
-            raise ValueError("set at least one of max_steps, max_epochs, max_tokens, max_minutes, patience")
-        return self
 
 
 class PhaseParams(Params):

@@ -28,7 +28,10 @@ from tasks.training.orders import Order, OrderBook
 from tasks.training.sample_file import SampleFile
 from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
-from tasks.training.stopping import Observation, StopDecision, judge_all
+from tasks.training.stopping.judging import judge_all, lasting
+from tasks.training.stopping.observation import Observation, RuleState, StopDecision, weightiest
+from tasks.training.stopping.outside import Outside
+from tasks.training.stopping.record import FILE_NAME, StoppingFile
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -54,6 +57,9 @@ class Loop:
         self.clock = Clock()
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
         self._samples = SampleFile(parts, self.curve.path.with_name("samples.jsonl"))
+        self.stopping = StoppingFile(parts.job.out / "logs" / FILE_NAME, writes=parts.accelerator.is_main_process)
+        self.outside = Outside(self.params.stop)
+        self._readings: dict[str, RuleState] = {}
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
         self._orders = OrderBook(parts.job.orders).start_at(parts.job.orders_seen)
         self._paused = False
@@ -107,6 +113,7 @@ class Loop:
             if self.parts.accelerator.is_main_process:
                 self.curve.flush()
                 self._samples.flush()
+                self.stopping.flush()
                 save_checkpoint(
                     self.parts.job.checkpoints,
                     self.progress,
@@ -123,7 +130,7 @@ class Loop:
         with self.clock.timing("step"):
             loss, grad_norm = self._gradients()
             self.progress.step += 1
-            broken = self._judge(loss, grad_norm, None, only="non_finite")
+            broken = self._judge(loss, grad_norm, None, before_update=True)
             if broken is not None:
                 return broken
             factor = learning_rate_factor(self.params.schedule, self._horizon, self.progress.step - 1)
@@ -197,7 +204,7 @@ class Loop:
         return loss_value, float(norm)
 
     def _judge(
-        self, loss: float, grad_norm: float, val_loss: float | None, only: str | None = None
+        self, loss: float, grad_norm: float, val_loss: float | None, *, before_update: bool = False
     ) -> StopDecision | None:
         """The decision to end now; a rule that lets the run anneal first starts the decay instead."""
         seen = Observation(
@@ -207,19 +214,31 @@ class Loop:
             val_loss=val_loss,
             elapsed_s=self.clock.elapsed_s,
             ending_s=self._ending_s(),
+            tokens=self.progress.step * self.parts.tokens_per_step,
+            epochs=self.parts.order.epochs(self.progress.step),
+            evals=self.progress.step // self.params.eval_every_steps,
+            outside={} if before_update else self._look_outside(loss, val_loss),
         )
-        rules = [rule for rule in self.parts.rules if (rule.name == "non_finite") == (only is not None)]
-        states, fired = self._agree(list(judge_all(rules, seen, self.progress.stop_states)))
-        self.progress.stop_states |= states
-        now = [decision for rule, decision in fired if not (rule.anneals and self._has_decay)]
-        later = [decision for rule, decision in fired if rule.anneals and self._has_decay]
-        if later and not self._is_decaying:
-            self._begin_decay(later[0])
+        rules = [rule for rule in self.parts.rules if rule.guards == before_update]
+        states, fired = judge_all(rules, seen, self.progress.stop_states)
+        (fired,) = self._agree([fired])
+        self.progress.stop_states |= lasting(rules, states)
+        self._readings |= states
+        if not before_update and (val_loss is not None or self.progress.step % self.params.record_every_steps == 0):
+            self.stopping.add(self.progress.step, self._readings, evaluated=val_loss is not None)
+        now = [decision for decision in fired if not (decision.anneals and self._has_decay)]
+        later = [decision for decision in fired if decision.anneals and self._has_decay]
+        if later and not now and not self._is_decaying:
+            self._begin_decay(later)
         elif self._is_decaying:  # nothing to wait for: only a budget that would be overrun ends a decay early
             now += [decision for decision in later if decision.verdict == "budget"]
         if self.progress.end is not None and self.progress.step >= self.progress.end and self.progress.ending:
-            return StopDecision(**self.progress.ending)  # type: ignore[arg-type]
-        return now[0] if now else None
+            decision: StopDecision | None = StopDecision(**self.progress.ending)  # type: ignore[arg-type]
+        else:
+            decision = weightiest(now, also=later)
+        if decision is not None:
+            self._note(decision, decision.action)
+        return decision
 
     @property
     def _has_decay(self) -> bool:
@@ -229,11 +248,28 @@ class Loop:
     def _is_decaying(self) -> bool:
         return self.progress.decay_from is not None and self.progress.step >= self.progress.decay_from
 
-    def _begin_decay(self, decision: StopDecision) -> None:
+    def _begin_decay(self, fired: list[StopDecision]) -> None:
+        decision = weightiest(fired)
+        assert decision is not None
+        self._note(decision, "decay")
         horizon = early_decay(self.params.schedule, self._horizon, self.progress.step)
         self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
         self.progress.ending = asdict(decision)
         log.info("%s: %s; annealing until step %s", decision.rule, decision.reason, horizon.end)
+
+    def _look_outside(self, loss: float, val_loss: float | None) -> dict[str, str | None]:
+        """What files and commands say: asked on the first rank only, whose verdict is everyone's."""
+        if not self.parts.accelerator.is_main_process:
+            return {}
+        about = {"STEP": str(self.progress.step), "LOSS": f"{loss:.6g}"}
+        if val_loss is not None:
+            about["VAL_LOSS"] = f"{val_loss:.6g}"
+        return self.outside.look(evaluated=val_loss is not None, about=about)
+
+    def _note(self, decision: StopDecision, what: str) -> None:
+        """Record a decision with the readings that led to it."""
+        self.stopping.add(self.progress.step, self._readings, evaluated=False)
+        self.stopping.decide(self.progress.step, decision, what)
 
     def _ending_s(self) -> float:
         """Time to end well from here: a step, the decay where it is still to come, evaluation and saving."""
@@ -280,6 +316,7 @@ class Loop:
             self._plan()
             self.curve.cut(0)
             self._samples.cut(0)
+            self.stopping.cut(0)
             return
         self._load_weights(checkpoint.tensors("weights"))
         load_optimizer_tensors(self.parts.optimizers, checkpoint.tensors("optimizer"))
@@ -294,6 +331,7 @@ class Loop:
             self._plan()
         self.curve.cut(self.progress.step)
         self._samples.cut(self.progress.step)
+        self.stopping.cut(self.progress.step)
         log.info("resumes after step %d", self.progress.step)
 
     def _keep_best(self) -> None:

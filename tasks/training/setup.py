@@ -17,7 +17,8 @@ from tasks.training.job import Job
 from tasks.training.objective import Objective, can_compile, has_bf16, make_objective
 from tasks.training.optimizers import Optimizers, make_optimizers
 from tasks.training.order import DataOrder
-from tasks.training.stopping import StopRule, make_rules, step_budget
+from tasks.training.stopping.making import make_rules, step_budget
+from tasks.training.stopping.tree import Node
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,7 +39,7 @@ class Parts:
     train: Blocks
     validation: Blocks
     order: DataOrder
-    rules: list[StopRule]
+    rules: list[Node]
     planned_steps: int | None
     bf16: bool
     compiled: bool

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from tasks.training.parent import die_with_parent
 if TYPE_CHECKING:
     from tasks.model.start import StartedModel
     from tasks.training.loop import Loop
-    from tasks.training.stopping import StopDecision
+    from tasks.training.stopping.observation import StopDecision
 
 log = logging.getLogger("tasks.training")
 
@@ -51,7 +52,8 @@ def _train(job: Job) -> Exit:
         loop.interrupted = True
 
     signal.signal(signal.SIGTERM, interrupt)
-    outcome = loop.run()
+    with closing(loop.outside):
+        outcome = loop.run()
     if outcome.decision is not None:
         uses_best = outcome.decision.verdict != "broken" and loop.use_best_weights()
         if parts.accelerator.is_main_process:

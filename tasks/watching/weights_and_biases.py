@@ -59,7 +59,9 @@ class WeightsAndBiases(Callback):
         import wandb
 
         columns = ["step", "prompt", "kind", "text"]
-        table = wandb.Table(columns=list[str | int](columns), data=[[sample[name] for name in columns] for sample in samples])
+        table = wandb.Table(
+            columns=list[str | int](columns), data=[[sample[name] for name in columns] for sample in samples]
+        )
         self._begun.log({_STEP: int(samples[0]["step"]), "train/samples": table})
 
     def on_end(self, verdict: str, report: Mapping[str, Any]) -> None:

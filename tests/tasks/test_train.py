@@ -13,7 +13,8 @@ import pytest
 
 from params.errors import ParameterError, TrainingError
 from params.run import RunParams
-from params.train import ModelParams, OptimizerParams, PatienceParams, ScheduleParams, StopParams, TrainParams
+from params.stop import PatienceParams, StopParams
+from params.train import ModelParams, OptimizerParams, ScheduleParams, TrainParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
