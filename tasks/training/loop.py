@@ -22,6 +22,7 @@ from tasks.training.checkpoint import (
 from tasks.training.clock import Clock
 from tasks.training.curve import CurveFile
 from tasks.training.job import Exit
+from tasks.training.objective import precision_name
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
@@ -76,7 +77,7 @@ class Loop:
         """Mean validation loss, nats per token."""
         self.parts.wrapped.eval()
         with self.clock.timing("eval"), torch.no_grad():
-            total = sum(float(self.parts.objective(self.parts.model, batch)) for batch, _ in self._validation)
+            total = sum(float(self.parts.objective(self.parts.loss, batch)) for batch, _ in self._validation)
         self.parts.wrapped.train()
         return total / sum(targets for _, targets in self._validation)
 
@@ -111,11 +112,12 @@ class Loop:
         with self.clock.timing("step"):
             loss, grad_norm = self._gradients()
             self.progress.step += 1
-            broken = self._judge(loss, grad_norm, None, only="non_finite")
-            if broken is not None:
-                return broken
+            if not self.parts.optimizers.overflowed(grad_norm):
+                broken = self._judge(loss, grad_norm, None, only="non_finite")
+                if broken is not None:
+                    return broken
             factor = learning_rate_factor(self.params.schedule, self._horizon, self.progress.step - 1)
-            self.parts.optimizers.step(factor)
+            self.parts.optimizers.step(factor, grad_norm)
         val_loss = self.evaluate() if self.progress.step % self.params.eval_every_steps == 0 else None
         self._record(loss, grad_norm, factor, val_loss)
         return self._judge(loss, grad_norm, val_loss)
@@ -130,9 +132,10 @@ class Loop:
             last = index == len(micro) - 1
             with nullcontext() if last else accelerator.no_sync(parts.wrapped):
                 loss = parts.objective(parts.wrapped, part)
-                (loss * (accelerator.num_processes / targets)).backward()
+                (loss * (accelerator.num_processes / targets * parts.optimizers.loss_factor)).backward()
             total += loss.detach()
         loss_value = float(accelerator.reduce(total, reduction="sum")) / targets
+        parts.optimizers.unscale()
         limit = self.params.optimizer.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(parts.model.parameters(), math.inf if limit is None else limit)
         return loss_value, float(norm)
@@ -252,6 +255,7 @@ class Loop:
             "architecture": json.loads(self.parts.model.config.to_json_string()),
             "threads": self.parts.job.threads,
             "ranks": self.parts.accelerator.num_processes,
-            "bf16": self.parts.bf16,
+            "precision": precision_name(self.parts.dtype),
+            "rates": asdict(self.parts.rates),
             "compiled": self.parts.compiled,
         }

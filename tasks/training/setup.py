@@ -13,9 +13,10 @@ from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
 from tasks.training.batch import Batch, make_batch, num_targets
 from tasks.training.job import Job
-from tasks.training.objective import Objective, can_compile, has_bf16, make_objective
+from tasks.training.objective import Objective, TokenLoss, arithmetic, can_compile, make_objective
 from tasks.training.optimizers import Optimizers, make_optimizers
 from tasks.training.order import DataOrder
+from tasks.training.rates import Rates, choose_rates
 from tasks.training.stopping import StopRule, make_rules, step_budget
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class Parts:
     accelerator: Accelerator
     ids: SpecialIds
     model: "PreTrainedModel"
-    """The plain model; `wrapped` is what runs (the same, or DDP around it)."""
+    """The plain model."""
+    loss: TokenLoss
+    """The model with its loss; `wrapped` is what runs (the same, or DDP around it)."""
     wrapped: torch.nn.Module
+    rates: Rates
     optimizers: Optimizers
     objective: Objective
     train: Blocks
@@ -39,7 +43,7 @@ class Parts:
     order: DataOrder
     rules: list[StopRule]
     planned_steps: int | None
-    bf16: bool
+    dtype: torch.dtype | None
     compiled: bool
 
     @property
@@ -87,9 +91,11 @@ def set_up(job: Job) -> Parts:
         padding=ids.padding,
         seed=params.seed,
     ).to(accelerator.device)
-    bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16(accelerator.device))
+    loss = TokenLoss(model)
+    dtype = arithmetic(params.precision, accelerator.device)
     compiled = job.settings.compile and can_compile(accelerator.device)
     tokens_per_step = params.batch_blocks * train.context
+    rates = choose_rates(params.optimizer, width=model.config.hidden_size, batch_tokens=tokens_per_step)
     steps_per_epoch = len(train) / params.batch_blocks
     budget = step_budget(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)
     return Parts(
@@ -97,15 +103,17 @@ def set_up(job: Job) -> Parts:
         accelerator=accelerator,
         ids=ids,
         model=model,
-        wrapped=accelerator.prepare(model),
-        optimizers=make_optimizers(params.optimizer, model, accelerator.device),
-        objective=make_objective(accelerator.device, bf16=bf16, compiled=compiled),
+        loss=loss,
+        wrapped=accelerator.prepare(loss),
+        rates=rates,
+        optimizers=make_optimizers(params.optimizer, model, rates, dtype=dtype),
+        objective=make_objective(accelerator.device, dtype=dtype, compiled=compiled),
         train=train,
         validation=validation,
         order=DataOrder(len(train), batch_blocks=params.batch_blocks, seed=params.seed),
         rules=make_rules(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch),
         planned_steps=budget.limit if budget else None,
-        bf16=bf16,
+        dtype=dtype,
         compiled=compiled,
     )
 

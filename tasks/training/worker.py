@@ -66,6 +66,8 @@ def _train(job: Job) -> Exit:
 
 def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
+    from tasks.training.objective import precision_name
+
     parts, job, progress = loop.parts, loop.parts.job, loop.progress
     if decision.verdict != "broken":
         _save_model(job, parts.model)
@@ -81,7 +83,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
         "val_loss": progress.best_val_loss if uses_best else progress.last_val_loss,
         "parameters": sum(p.numel() for p in parts.model.parameters()),
         "device": str(parts.accelerator.device),
-        "precision": "bf16" if parts.bf16 else "fp32",
+        "precision": precision_name(parts.dtype),
         "compiled": parts.compiled,
         "threads": job.threads,
         "ranks": parts.accelerator.num_processes,
