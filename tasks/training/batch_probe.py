@@ -41,8 +41,8 @@ def find_micro_blocks(
     """The micro batch for a rank whose share of each step is `share` blocks: one of its divisors.
 
     Sizes grow until one does not fit, or on a processor until two in a row are slower. `reserve_bytes` is what the
-    optimizers will take once they have state (see `optimizer_bytes`), `memory_bytes` what there is if not all of it. Raises TrainingError where even one
-    block is too much.
+    optimizers will take once they have state (see `optimizer_bytes`), `memory_bytes` what may be used; without it, all
+    there is. Raises TrainingError where even one block is too much.
 
     The micro batch changes what is learned only by rounding, as the number of threads does, but it does change bytes,
     and what is fastest depends on the moment. So the caller probes once, before the first step, on the first rank,
@@ -69,7 +69,7 @@ def sizes(share: int) -> list[int]:
     for size in (d for d in range(share, 0, -1) if share % d == 0):
         if not chosen or 2 * size <= chosen[-1]:
             chosen.append(size)
-    return sorted({1, *chosen})
+    return chosen[::-1]
 
 
 def optimizer_bytes(model: torch.nn.Module, *, muon_parameters: int = 0) -> int:

@@ -1,6 +1,5 @@
 """Optimizers: Muon on the hidden matrices and AdamW on the rest, or AdamW alone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch

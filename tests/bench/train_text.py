@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import chain  # noqa: E402
+import chain
 
-from params.pipeline import PipelineParams  # noqa: E402
-from params.run import RunParams  # noqa: E402
-from tasks.artifacts.manifest import Manifest  # noqa: E402
-from tasks.artifacts.record import RunRecord  # noqa: E402
-from tasks.artifacts.store import Store  # noqa: E402
-from tasks.context import Run, roots_of  # noqa: E402
+from params.pipeline import PipelineParams
+from params.run import RunParams
+from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.store import Store
+from tasks.context import Run, roots_of
 
 CONTEXT, VOCAB_SIZE = 256, 4096
 STAGES = ("survey", "ingest", "clean", "dedup", "split", "train_tokenizer", "shard")
@@ -63,7 +63,8 @@ def make_text(folder: Path) -> Text:
         made = dict(_make(store))
         known.write_text(json.dumps({name: made[name].fingerprint for name in ("train_tokenizer", "shard")}))
     tokenizer, shards = made["train_tokenizer"], made["shard"]
-    assert tokenizer is not None and shards is not None, f"{folder} is not whole; remove it"
+    if tokenizer is None or shards is None:
+        sys.exit(f"{folder} is not whole; remove it")
     return Text(tokenizer, shards)
 
 

@@ -1,5 +1,7 @@
 """The micro batch found by trying."""
 
+import itertools
+
 import psutil
 import pytest
 import torch
@@ -17,15 +19,16 @@ CPU = torch.device("cpu")
 @given(st.integers(1, 2000))
 def test_sizes_are_divisors_that_at_least_double_from_one_to_the_whole_share(share):
     found = sizes(share)
-    assert found[0] == 1 and found[-1] == share
+    assert found[0] == 1
+    assert found[-1] == share
     assert all(share % size == 0 for size in found)
-    assert all(later >= 2 * earlier for earlier, later in zip(found[1:], found[2:], strict=False))
+    assert all(later >= 2 * earlier for earlier, later in itertools.pairwise(found))
 
 
 def test_on_a_processor_the_fastest_is_taken_and_of_equals_the_larger():
     trials = [Trial(1, 1.0, 0), Trial(2, 1.0, 0), Trial(4, 1.99, 0), Trial(8, 4.6, 0)]  # 1, 2, 2.01, 1.74 blocks/s
     assert choose(trials, fastest=True).blocks == 4
-    assert choose(trials[:2] + [Trial(4, 2.01, 0)], fastest=True).blocks == 4  # 1.99: within 2 % of 2
+    assert choose([*trials[:2], Trial(4, 2.01, 0)], fastest=True).blocks == 4  # 1.99: within 2 % of 2
 
 
 def test_on_a_device_the_largest_that_fits_is_taken():
@@ -45,7 +48,9 @@ def test_passes_of_a_real_model_are_tried_and_one_size_is_chosen():
         model.zero_grad(set_to_none=True)
 
     best = find_micro_blocks(step, 4, device=CPU)
-    assert best.blocks in (1, 2, 4) and best.seconds > 0 and best.peak_bytes > 1 << 20
+    assert best.blocks in (1, 2, 4)
+    assert best.seconds > 0
+    assert best.peak_bytes > 1 << 20
     assert seen[:6] == [1, 1, 1, 2, 2, 2]  # one pass to warm up, two that are timed
 
 

@@ -1,5 +1,6 @@
 """Learning rate schedules against values worked out by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -78,13 +79,13 @@ def test_a_warm_up_given_as_a_share_is_one_of_the_planned_steps():
 
 
 def test_a_warm_up_is_given_in_steps_or_as_a_share_and_not_both():
-    with pytest.raises(ValidationError, match="warmup_steps 5 and warmup_share 0.1: set one of them"):
+    with pytest.raises(ValidationError, match=r"warmup_steps 5 and warmup_share 0.1: set one of them"):
         ScheduleParams(warmup_steps=5, warmup_share=0.1)
 
 
 @pytest.mark.parametrize("params", [{"name": "cosine"}, {"name": "linear"}, {"name": "wsd", "warmup_share": 0.1}])
 def test_a_schedule_that_needs_an_end_is_refused_without_one(params):
-    with pytest.raises(ParameterError, match="needs stop.max_steps, max_tokens or max_epochs"):
+    with pytest.raises(ParameterError, match=r"needs stop.max_steps, max_tokens or max_epochs"):
         planned_horizon(ScheduleParams(**params), None)
 
 
@@ -103,5 +104,5 @@ def test_every_schedule_rises_then_never_rises_again_and_stays_between_nothing_a
     warmup = num_warmup_steps(params, horizon)
     factors = [learning_rate_factor(params, horizon, step) for step in range(steps)]
     assert all(0 <= factor <= 1 for factor in factors)
-    after = factors[max(warmup, 0) :]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(after, after[1:], strict=False))
+    after = factors[warmup:]
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))
