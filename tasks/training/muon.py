@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
         self._row_beta = row_beta
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
@@ -65,8 +65,8 @@ class Muon(torch.optim.Optimizer):
         states = [self._state(p, "row_squares", one.shape) for p, one in zip(parameters, squares, strict=True)]
         torch._foreach_lerp_(states, list(squares.unbind()), 1 - beta)
         norm = update.norm(dim=(-2, -1), keepdim=True)
-        update = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
-        return update * (norm / update.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
+        evened: torch.Tensor = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
+        return evened * (norm / evened.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
 
     def _state(self, parameter: torch.Tensor, name: str, shape: torch.Size) -> torch.Tensor:
         states = self.state[parameter]

@@ -93,13 +93,15 @@ def load_optimizer_tensors(optimizers: Optimizers, tensors: dict[str, torch.Tens
         if name != _SCALE:
             part, index, key = name.split(".")
             wanted.setdefault((int(part), int(index)), {})[key] = value
+    if optimizers.scale is not None:
+        factor, steps = tensors[_SCALE].tolist()
+        optimizers.scale = LossScale(factor, int(steps))
+        if not wanted:  # every step so far overflowed
+            return
     for number, (optimizer, _) in enumerate(optimizers.parts):
         for position, parameter in enumerate(parameters_of(optimizer)):
             saved = wanted[number, position]
             optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in saved.items()}
-    if optimizers.scale is not None:
-        factor, steps = tensors[_SCALE].tolist()
-        optimizers.scale = LossScale(factor, int(steps))
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

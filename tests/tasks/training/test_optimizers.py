@@ -122,6 +122,13 @@ def test_an_overflow_of_fp16_leaves_every_weight_and_halves_the_scale():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_a_run_whose_every_step_overflowed_so_far_can_be_resumed():
+    first, second = (make_optimizers(OptimizerParams(), make_model(), RATES, dtype=torch.float16) for _ in range(2))
+    first.step(1.0, float("inf"))
+    load_optimizer_tensors(second, optimizer_tensors(first))
+    assert second.scale == first.scale
+
+
 def test_in_float32_nothing_is_taken_for_an_overflow():
     assert not make_optimizers(OptimizerParams(), make_model(), RATES).overflowed(float("nan"))
 
