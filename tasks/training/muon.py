@@ -65,8 +65,9 @@ class Muon(torch.optim.Optimizer):
         states = [self._state(p, "row_squares", one.shape) for p, one in zip(parameters, squares, strict=True)]
         torch._foreach_lerp_(states, list(squares.unbind()), 1 - beta)
         norm = update.norm(dim=(-2, -1), keepdim=True)
-        evened: torch.Tensor = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
-        return evened * (norm / evened.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
+        evened = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
+        kept: torch.Tensor = evened * (norm / evened.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
+        return kept
 
     def _state(self, parameter: torch.Tensor, name: str, shape: torch.Size) -> torch.Tensor:
         states = self.state[parameter]

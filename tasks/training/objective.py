@@ -51,7 +51,7 @@ class TokenLoss(torch.nn.Module):
 
     def _in_chunks(self, hidden: torch.Tensor, targets: torch.Tensor, rows: int) -> torch.Tensor:
         total = torch.zeros((), device=hidden.device)
-        for part, wanted in zip(hidden.split(rows), targets.split(rows), strict=True):
+        for part, wanted in zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True):
             if torch.is_grad_enabled():
                 total = total + checkpoint(
                     self._chunk_loss, part, wanted, use_reentrant=False, preserve_rng_state=False
@@ -61,7 +61,8 @@ class TokenLoss(torch.nn.Module):
         return total
 
     def _chunk_loss(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return _cross_entropy(self.model.get_output_embeddings()(hidden), targets)
+        model: Any = self.model
+        return _cross_entropy(model.get_output_embeddings()(hidden), targets)
 
 
 def token_losses(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
