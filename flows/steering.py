@@ -11,7 +11,7 @@ from flows.phases import approve as approve_phase
 from flows.runs import is_alive
 from params.errors import ParameterError
 from params.load import load_params, parse_assignments
-from params.train import StopParams
+from params.stop import StopParams
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.context import orders_of

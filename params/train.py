@@ -6,42 +6,8 @@ from pydantic import Field, model_validator
 
 from params.base import Params
 from params.model import ModelParams
-from params.stop import PatienceParams as PatienceParams
+from params.optimizer import OptimizerParams, ScheduleParams
 from params.stop import StopParams
-
-
-class OptimizerParams(Params):
-    """Muon on the hidden matrices with AdamW on the rest, or AdamW on everything."""
-
-    name: Literal["muon", "adamw"] = "muon"
-    """muon reached the same loss in about half the tokens of adamw on small models."""
-    muon_lr: float = Field(default=0.02, gt=0)
-    """Peak learning rate of the hidden matrices under muon (Jordan et al. 2024)."""
-    lr: float = Field(default=3e-3, gt=0)
-    """Peak learning rate of everything that AdamW updates."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay of matrices."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """AdamW's decay of the gradient mean."""
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    """AdamW's decay of the squared gradient."""
-    newton_schulz_steps: int = Field(default=3, ge=1, le=10)
-    """Muon's orthogonalization steps."""
-    max_grad_norm: float | None = Field(default=1.0, gt=0)
-    """Clip the global gradient norm to this; null for no clipping."""
-
-
-class ScheduleParams(Params):
-    """Learning rate over the run, as a factor of its peak."""
-
-    name: Literal["wsd", "cosine", "constant"] = "wsd"
-    """Warm-up-stable-decay, warm-up with cosine, or warm-up then constant."""
-    warmup_steps: int = Field(default=20, ge=0)
-    """Steps of linear warm-up."""
-    decay_fraction: float = Field(default=0.3, gt=0, lt=1)
-    """wsd: share of the run spent in the linear decay; it starts early when a stop rule fires."""
-    final_factor: float = Field(default=0.0, ge=0, le=1)
-    """Learning rate at the end, as a factor of its peak."""
 
 
 class PhaseParams(Params):

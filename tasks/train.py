@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
     return params
 
 
-@stage(version=2, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
+@stage(version=3, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
 def train(
     params: TrainParams, tokenizer: Manifest, shards: Manifest, model: Manifest | None = None, *, out: Path, run: Run
 ) -> Metrics:
@@ -70,6 +71,7 @@ def train(
         orders=run.orders,
         orders_seen=OrderBook(run.orders).skip(),
     )
+    _check_stop(job)
     job.save(out / "logs" / "job.json")
     if params.branch_from is not None:
         _branch(Path(params.branch_from), job, run)
@@ -137,6 +139,25 @@ def _weights(params: TrainParams, tokenizer: Manifest, shards: Manifest, run: Ru
     return weights
 
 
+def _check_stop(job: "Job") -> None:
+    """Refuse stop rules that cannot do what they are meant to, and warn of those that the end will forestall."""
+    from tasks.shards.blocks import Blocks
+    from tasks.tokenizer.files import special_ids
+    from tasks.training.stopping.checks import Setting, check_stop
+
+    params, blocks = job.params, Blocks(sorted((job.shards / "train").glob("*.arrow")))
+    is_scratch = job.start is None and job.weights is None and params.branch_from is None
+    setting = Setting(
+        tokens_per_step=params.batch_blocks * blocks.context,
+        steps_per_epoch=len(blocks) / params.batch_blocks,
+        eval_every_steps=params.eval_every_steps,
+        initial_loss=math.log(special_ids(job.tokenizer).vocab_size) if is_scratch else None,
+        is_new=not job.checkpoints.exists(),
+    )
+    for warning in check_stop(params.stop, setting):
+        log.warning("%s", warning)
+
+
 def _cache(run: Run) -> Path:
     """Folder of weights that were fetched or converted: may be removed at any time."""
     return run.store.root.parent / "cache" / "weights"
@@ -178,6 +199,10 @@ def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], 
             parts.append(f"validation {last['val_loss']:.3f}")
         if "tokens" in last:
             parts += [f"{last['tokens'] / 1e6:.2f} M tokens", f"{last['tokens_per_s']:,.0f} tokens/s"]
+        if last.get("left_s"):
+            parts.append(
+                f"{last['left_s'] / 60:.0f} min left" if last["left_s"] > 90 else f"{last['left_s']:.0f} s left"
+            )
         log.info("%s: %s", stage, ", ".join(parts))
         if run.tracker is not None:
             run.tracker.log_curve(stage, points)
@@ -249,9 +274,10 @@ def _finish(out: Path, report: dict[str, Any]) -> Metrics:
         },
         facts={
             "stop_rule": report["rule"],
-            "stop_reason": report["reason"],
+            "stop_reason": "; ".join(filter(None, (report["reason"], report["also"]))),
             "verdict": report["verdict"],
             **({"edits": json.dumps(report["edits"])} if report["edits"] else {}),
+            **({"skipped_steps": str(report["skipped_steps"])} if report["skipped_steps"] else {}),
             **{name: str(report[name]) for name in ("weights", "device", "precision", "compiled", "threads", "ranks")},
         },
     )

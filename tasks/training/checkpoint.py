@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class Progress:
     """Losses since the last recorded point of the curve."""
     decision: dict[str, str] | None = None
     """The stop decision that ended the run: resuming it trains no further."""
+    skipped_steps: int = 0
+    """Steps' worth of data that was left out, by going back behind a spike."""
     lr_scale: float = 1.0
     """What a person set the learning rates to, as a factor of the schedule's."""
     edits: list[dict[str, Any]] = field(default_factory=list)
@@ -64,8 +67,10 @@ def save_checkpoint(
     configuration: dict[str, Any],
     elapsed_s: float,
     keep: int,
+    good: Callable[[Path], bool] | None = None,
 ) -> Path:
-    """Write `root/step-N` atomically and durably, then forget all but the newest `keep`."""
+    """Write `root/step-N` atomically and durably, then forget all but the newest `keep`, the one before the decay and
+    the newest `good` one."""
     folder = root / f"step-{progress.step:09d}"
     temporary = root / f"{folder.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -77,8 +82,10 @@ def save_checkpoint(
     write_atomic(temporary / "configuration.json", json.dumps(configuration, indent=1, sort_keys=True))
     write_atomic(temporary / "clock.json", json.dumps({"elapsed_s": elapsed_s}))
     seal(temporary, folder)
-    for old in checkpoint_folders(root)[:-keep]:
-        if not before_decay(old):
+    folders = checkpoint_folders(root)
+    newest_good = [one for one in folders if good is not None and good(one)][-1:]
+    for old in folders[:-keep]:
+        if old not in newest_good and not before_decay(old):
             shutil.rmtree(old)
     return folder
 
@@ -107,9 +114,9 @@ def load_best(root: Path) -> dict[str, torch.Tensor]:
     return load_file(root / "best.safetensors")
 
 
-def newest_checkpoint(root: Path) -> Checkpoint | None:
-    """The newest checkpoint whose files match their digests; a damaged one is passed over, and said so."""
-    for folder in reversed(checkpoint_folders(root)):
+def newest_checkpoint(root: Path, wanted: Callable[[Path], bool] = lambda _: True) -> Checkpoint | None:
+    """The newest wanted checkpoint whose files match their digests; a damaged one is passed over, and said so."""
+    for folder in filter(wanted, reversed(checkpoint_folders(root))):
         problem = problem_of(folder)
         if problem is None:
             return Checkpoint(

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.artifacts.digest import write_atomic
 
-_TIMED = ("time_ms", "tokens_per_s", "event", "data_s", "step_s", "eval_s", "save_s")
+_TIMED = ("time_ms", "tokens_per_s", "event", "data_s", "step_s", "eval_s", "save_s", "elapsed_s", "left_s")
 
 
 class CurveFile:

@@ -4,8 +4,10 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from accelerate.utils import broadcast_object_list
 
 from tasks.model.lora import learned_parameters
 from tasks.training.checkpoint import (
+    Checkpoint,
     Progress,
     load_best,
     newest_checkpoint,
@@ -23,15 +26,16 @@ from tasks.training.checkpoint import (
 from tasks.training.clock import Clock
 from tasks.training.curve import CurveFile
 from tasks.training.job import Exit
+from tasks.training.judge import Judge
+from tasks.training.objective import precision_name
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.orders import Order, OrderBook
 from tasks.training.sample_file import SampleFile
-from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
-from tasks.training.stopping.judging import judge_all, lasting
-from tasks.training.stopping.observation import Observation, RuleState, StopDecision, weightiest
-from tasks.training.stopping.outside import Outside
-from tasks.training.stopping.record import FILE_NAME, StoppingFile
+from tasks.training.stopping.convergence import UPDATE_RATIO
+from tasks.training.stopping.judging import after_rewind
+from tasks.training.stopping.observation import StopDecision
+from tasks.training.stopping.outside import mappings
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -57,9 +61,7 @@ class Loop:
         self.clock = Clock()
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
         self._samples = SampleFile(parts, self.curve.path.with_name("samples.jsonl"))
-        self.stopping = StoppingFile(parts.job.out / "logs" / FILE_NAME, writes=parts.accelerator.is_main_process)
-        self.outside = Outside(self.params.stop)
-        self._readings: dict[str, RuleState] = {}
+        self.judge = Judge(parts, self._agree)
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
         self._orders = OrderBook(parts.job.orders).start_at(parts.job.orders_seen)
         self._paused = False
@@ -80,6 +82,7 @@ class Loop:
                 continue
             wants_save = self.clock.since_save_s >= self.parts.job.settings.checkpoint_every_s
             wants_save |= self.progress.step == self.progress.decay_from
+            wants_save |= self._rewinds and self.progress.step % self.params.eval_every_steps == 0
             leave, wants_save, orders = self._agree([self.interrupted, wants_save, self._orders.read_new()])
             for order in orders:
                 wants_save |= self._obey(order)
@@ -89,13 +92,16 @@ class Loop:
                 return Outcome(Exit.INTERRUPTED, None, self.progress)
             self._wait_while_paused()
 
-    def evaluate(self) -> float:
-        """Mean validation loss, nats per token."""
+    def evaluate(self) -> tuple[float, float]:
+        """Mean validation loss, nats per token, and its standard error over batches."""
         self.parts.wrapped.eval()
         with self.clock.timing("eval"), torch.no_grad():
-            total = sum(float(self.parts.objective(self.parts.model, batch)) for batch, _ in self._validation)
+            sums = [float(self.parts.objective(self.parts.loss, batch)) for batch, _ in self._validation]
         self.parts.wrapped.train()
-        return total / sum(targets for _, targets in self._validation)
+        counts = [targets for _, targets in self._validation]
+        mean = sum(sums) / sum(counts)
+        square = sum(count * (part / count - mean) ** 2 for part, count in zip(sums, counts, strict=True) if count)
+        return mean, (square / sum(counts) / max(len(sums) - 1, 1)) ** 0.5
 
     def use_best_weights(self) -> bool:
         """With patience, put back the weights of the best evaluation if the last ones are worse; whether it did."""
@@ -113,7 +119,7 @@ class Loop:
             if self.parts.accelerator.is_main_process:
                 self.curve.flush()
                 self._samples.flush()
-                self.stopping.flush()
+                self.judge.file.flush()
                 save_checkpoint(
                     self.parts.job.checkpoints,
                     self.progress,
@@ -122,6 +128,7 @@ class Loop:
                     configuration=self._configuration(),
                     elapsed_s=self.clock.elapsed_s,
                     keep=self.parts.job.settings.keep_checkpoints,
+                    good=self._is_good if self._rewinds else None,
                 )
             self.parts.accelerator.wait_for_everyone()
         self.clock.saved()
@@ -130,15 +137,62 @@ class Loop:
         with self.clock.timing("step"):
             loss, grad_norm = self._gradients()
             self.progress.step += 1
-            broken = self._judge(loss, grad_norm, None, before_update=True)
-            if broken is not None:
-                return broken
-            factor = learning_rate_factor(self.params.schedule, self._horizon, self.progress.step - 1)
-            factor *= self.progress.lr_scale
-            self.parts.optimizers.step(factor)
-        val_loss = self.evaluate() if self.progress.step % self.params.eval_every_steps == 0 else None
-        self._record(loss, grad_norm, factor, val_loss)
-        return self._judge(loss, grad_norm, val_loss)
+            if not self.parts.optimizers.overflowed(grad_norm):
+                decision = self.judge.before_update(loss, grad_norm)
+                if decision is not None and decision.action == "stop":
+                    return decision
+                if decision is not None:
+                    self._put_right(decision)
+                    return None
+            factor = self.judge.factor()
+            metrics = {"lr_factor": factor, **self._update(factor, grad_norm)}
+        val_loss = None
+        if self.progress.step % self.params.eval_every_steps == 0:
+            val_loss, metrics["val_loss_se"] = self.evaluate()
+        self._record(loss, grad_norm, val_loss, metrics)
+        return self.judge.after_step(loss, grad_norm, val_loss, metrics)
+
+    def _update(self, factor: float, grad_norm: float) -> dict[str, float]:
+        """Update the weights; by how much of themselves they changed, where a rule asks."""
+        if not self._wants_update_ratio:
+            self.parts.optimizers.step(factor, grad_norm)
+            return {}
+        before = {name: weight.clone() for name, weight in self._weights().items()}
+        self.parts.optimizers.step(factor, grad_norm)
+        change, size = 0.0, 0.0
+        for name, weight in self._weights().items():
+            change += float((weight - before[name]).square().sum())
+            size += float(before[name].square().sum())
+        return {UPDATE_RATIO: (change / max(size, 1e-30)) ** 0.5}
+
+    def _put_right(self, decision: StopDecision) -> None:
+        """Leave out the update of a bad step, or go back to the last good checkpoint and leave out the data since."""
+        self.parts.optimizers.drop()
+        bad, checkpoint = self.progress, None
+        if decision.action == "rewind":
+            checkpoint = newest_checkpoint(self.parts.job.checkpoints, self._is_good)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+            self.progress.skipped_steps = bad.skipped_steps + bad.step - self.progress.step
+            self.progress.stop_states = after_rewind(self.progress.stop_states, bad.stop_states)
+        what = f"back to step {self.progress.step}" if checkpoint is not None else "its update left out"
+        log.warning("step %d: %s: %s; %s", bad.step, decision.rule, decision.reason, what)
+        self.curve.add({"step": self.progress.step, "event": f"{decision.rule}: {decision.reason}; {what}"})
+        if checkpoint is not None:
+            self.save()
+
+    def _is_good(self, folder: Path) -> bool:
+        """Whether a checkpoint is one of those to go back to: of an evaluation, so that the clock does not decide."""
+        return int(folder.name.removeprefix("step-")) % self.params.eval_every_steps == 0
+
+    @property
+    def _rewinds(self) -> bool:
+        spike = self.params.stop.loss_spike
+        return spike is not None and spike.action == "rewind"
+
+    @property
+    def _wants_update_ratio(self) -> bool:
+        return any(rules.no_change is not None for _, rules in mappings(self.params.stop))
 
     def _obey(self, order: Order) -> bool:
         """Do what a person asks; whether that wants a checkpoint: what changes training is in one at once, so that a
@@ -164,14 +218,9 @@ class Loop:
         if stop:
             self.parts = self.parts.with_stop(stop)
             self.params = self.parts.job.params
-            if not self._is_decaying:
-                self._plan()
+            self.judge.use(self.parts)
         if lr_scale is not None:
             self.progress.lr_scale = lr_scale
-
-    def _plan(self) -> None:
-        horizon = planned_horizon(self.params.schedule, self.parts.planned_steps)
-        self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
 
     def _wait_while_paused(self) -> None:
         """Wait for the order to go on, or to end; everything is saved."""
@@ -187,106 +236,28 @@ class Loop:
         """Accumulate the gradient of the mean loss over all targets of the step; that loss, and the norm."""
         parts, accelerator = self.parts, self.parts.accelerator
         with self.clock.timing("data"):
-            batch, targets = parts.batch(self.progress.step)
+            batch, targets = parts.batch(self.progress.step + self.progress.skipped_steps)
         micro = batch.split(self.params.micro_blocks or len(batch.inputs))
         total = torch.zeros((), device=accelerator.device)
         for index, part in enumerate(micro):
             last = index == len(micro) - 1
             with nullcontext() if last else accelerator.no_sync(parts.wrapped):
                 loss = parts.objective(parts.wrapped, part)
-                (loss * (accelerator.num_processes / targets)).backward()
+                (loss * (accelerator.num_processes / targets * parts.optimizers.loss_factor)).backward()
             total += loss.detach()
         loss_value = float(accelerator.reduce(total, reduction="sum")) / targets
-        limit = self.params.optimizer.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(
-            learned_parameters(parts.model).values(), math.inf if limit is None else limit
-        )
+        parts.optimizers.unscale()
+        limit = self.params.optimizer.max_grad_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(learned_parameters(parts.model).values(), limit)
         return loss_value, float(norm)
-
-    def _judge(
-        self, loss: float, grad_norm: float, val_loss: float | None, *, before_update: bool = False
-    ) -> StopDecision | None:
-        """The decision to end now; a rule that lets the run anneal first starts the decay instead."""
-        seen = Observation(
-            step=self.progress.step,
-            loss=loss,
-            grad_norm=grad_norm,
-            val_loss=val_loss,
-            elapsed_s=self.clock.elapsed_s,
-            ending_s=self._ending_s(),
-            tokens=self.progress.step * self.parts.tokens_per_step,
-            epochs=self.parts.order.epochs(self.progress.step),
-            evals=self.progress.step // self.params.eval_every_steps,
-            outside={} if before_update else self._look_outside(loss, val_loss),
-        )
-        rules = [rule for rule in self.parts.rules if rule.guards == before_update]
-        states, fired = judge_all(rules, seen, self.progress.stop_states)
-        (fired,) = self._agree([fired])
-        self.progress.stop_states |= lasting(rules, states)
-        self._readings |= states
-        if not before_update and (val_loss is not None or self.progress.step % self.params.record_every_steps == 0):
-            self.stopping.add(self.progress.step, self._readings, evaluated=val_loss is not None)
-        now = [decision for decision in fired if not (decision.anneals and self._has_decay)]
-        later = [decision for decision in fired if decision.anneals and self._has_decay]
-        if later and not now and not self._is_decaying:
-            self._begin_decay(later)
-        elif self._is_decaying:  # nothing to wait for: only a budget that would be overrun ends a decay early
-            now += [decision for decision in later if decision.verdict == "budget"]
-        if self.progress.end is not None and self.progress.step >= self.progress.end and self.progress.ending:
-            decision: StopDecision | None = StopDecision(**self.progress.ending)  # type: ignore[arg-type]
-        else:
-            decision = weightiest(now, also=later)
-        if decision is not None:
-            self._note(decision, decision.action)
-        return decision
-
-    @property
-    def _has_decay(self) -> bool:
-        return self.params.schedule.name == "wsd"
-
-    @property
-    def _is_decaying(self) -> bool:
-        return self.progress.decay_from is not None and self.progress.step >= self.progress.decay_from
-
-    def _begin_decay(self, fired: list[StopDecision]) -> None:
-        decision = weightiest(fired)
-        assert decision is not None
-        self._note(decision, "decay")
-        horizon = early_decay(self.params.schedule, self._horizon, self.progress.step)
-        self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
-        self.progress.ending = asdict(decision)
-        log.info("%s: %s; annealing until step %s", decision.rule, decision.reason, horizon.end)
-
-    def _look_outside(self, loss: float, val_loss: float | None) -> dict[str, str | None]:
-        """What files and commands say: asked on the first rank only, whose verdict is everyone's."""
-        if not self.parts.accelerator.is_main_process:
-            return {}
-        about = {"STEP": str(self.progress.step), "LOSS": f"{loss:.6g}"}
-        if val_loss is not None:
-            about["VAL_LOSS"] = f"{val_loss:.6g}"
-        return self.outside.look(evaluated=val_loss is not None, about=about)
-
-    def _note(self, decision: StopDecision, what: str) -> None:
-        """Record a decision with the readings that led to it."""
-        self.stopping.add(self.progress.step, self._readings, evaluated=False)
-        self.stopping.decide(self.progress.step, decision, what)
-
-    def _ending_s(self) -> float:
-        """Time to end well from here: a step, the decay where it is still to come, evaluation and saving."""
-        steps = 1
-        if self._has_decay and not self._is_decaying:
-            horizon = early_decay(self.params.schedule, self._horizon, self.progress.step)
-            steps = (horizon.end or 0) - self.progress.step
-        evals = 1 + steps // self.params.eval_every_steps
-        return steps * self.clock.cost_s("step") + evals * self.clock.cost_s("eval") + self.clock.cost_s("save")
 
     def _evaluate_last(self) -> None:
         """Evaluate the final weights, unless that was just done."""
         if self.progress.step % self.params.eval_every_steps:
-            self.progress.last_val_loss = self.evaluate()
+            self.progress.last_val_loss, _ = self.evaluate()
             self.curve.add({"step": self.progress.step, "val_loss": self.progress.last_val_loss})
 
-    def _record(self, loss: float, grad_norm: float, factor: float, val_loss: float | None) -> None:
+    def _record(self, loss: float, grad_norm: float, val_loss: float | None, metrics: Mapping[str, float]) -> None:
         progress = self.progress
         progress.window.append(loss)
         point: dict[str, Any] = {}
@@ -294,14 +265,17 @@ class Loop:
             point = {
                 "loss": sum(progress.window) / len(progress.window),
                 "grad_norm": grad_norm,
-                "lr_factor": factor,
+                **{name: value for name, value in metrics.items() if not name.startswith("val_")},
                 "tokens": progress.step * self.parts.tokens_per_step,
                 "tokens_per_s": self.parts.tokens_per_step / max(self.clock.mean_s("step"), 1e-9),
                 **{f"{kind}_s": round(self.clock.mean_s(kind), 6) for kind in ("data", "step", "eval", "save")},
+                "elapsed_s": round(self.clock.elapsed_s, 3),
+                "left_s": self.judge.left_s(),
             }
             progress.window = []
         if val_loss is not None:
             point["val_loss"] = progress.last_val_loss = val_loss
+            point["val_loss_se"] = metrics["val_loss_se"]
             if math.isfinite(val_loss) and (progress.best_val_loss is None or val_loss < progress.best_val_loss):
                 progress.best_val_loss, progress.best_step = val_loss, progress.step
                 self._keep_best()
@@ -313,26 +287,33 @@ class Loop:
     def _resume(self) -> None:
         checkpoint = newest_checkpoint(self.parts.job.checkpoints)
         if checkpoint is None:
-            self._plan()
-            self.curve.cut(0)
-            self._samples.cut(0)
-            self.stopping.cut(0)
+            self.judge.progress, self.judge.clock = self.progress, self.clock
+            self.judge.plan()
+            self._cut(0)
             return
+        self.clock = Clock(checkpoint.elapsed_s)
+        self._restore(checkpoint)
+        log.info("resumes after step %d", self.progress.step)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Be where a checkpoint was written."""
         self._load_weights(checkpoint.tensors("weights"))
         load_optimizer_tensors(self.parts.optimizers, checkpoint.tensors("optimizer"))
         restore_random_states(checkpoint)
-        self.progress = checkpoint.progress
-        self.clock = Clock(checkpoint.elapsed_s)
+        self.progress = self.judge.progress = checkpoint.progress
+        self.judge.clock = self.clock
         for edit in self.progress.edits:
             self.parts = self.parts.with_stop(edit["stop"])
         self.params = self.parts.job.params
-        if self.progress.replan:
+        if self.progress.edits or self.progress.replan:
             self.progress.replan = False
-            self._plan()
-        self.curve.cut(self.progress.step)
-        self._samples.cut(self.progress.step)
-        self.stopping.cut(self.progress.step)
-        log.info("resumes after step %d", self.progress.step)
+            self.judge.use(self.parts)
+        self._cut(self.progress.step)
+
+    def _cut(self, step: int) -> None:
+        """Drop what the logs have after a step."""
+        for file in (self.curve, self._samples, self.judge.file):
+            file.cut(step)
 
     def _keep_best(self) -> None:
         if self.params.stop.patience and self.parts.accelerator.is_main_process:
@@ -345,10 +326,6 @@ class Loop:
         for name, parameter in self._weights().items():
             parameter.copy_(weights[name])
 
-    @property
-    def _horizon(self) -> Horizon:
-        return Horizon(self.progress.decay_from, self.progress.end)
-
     def _agree(self, values: list[Any]) -> list[Any]:
         """The first rank's values, on every rank: nobody stops or saves alone."""
         return values if self.parts.accelerator.num_processes == 1 else broadcast_object_list(values)
@@ -359,6 +336,7 @@ class Loop:
             "architecture": json.loads(self.parts.model.config.to_json_string()),
             "threads": self.parts.job.threads,
             "ranks": self.parts.accelerator.num_processes,
-            "bf16": self.parts.bf16,
+            "precision": precision_name(self.parts.dtype),
+            "rates": asdict(self.parts.rates),
             "compiled": self.parts.compiled,
         }

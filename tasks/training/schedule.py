@@ -3,7 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 
-from params.train import ScheduleParams
+from params.errors import ParameterError
+from params.optimizer import ScheduleParams
+
+DEFAULT_WARMUP_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,15 @@ class Horizon:
 
 
 def planned_horizon(params: ScheduleParams, planned_steps: int | None) -> Horizon:
-    """The horizon of a run whose budget is so many steps, or open-ended."""
+    """The horizon of a run whose budget is so many steps, or open-ended.
+
+    Raises ParameterError where the schedule cannot be drawn without an end.
+    """
+    if planned_steps is None and (params.name in ("cosine", "linear") or params.warmup_share is not None):
+        what = f"{params.name} schedule" if params.name in ("cosine", "linear") else "schedule's warmup_share"
+        raise ParameterError(
+            f"the {what} needs stop.max_steps, max_tokens or max_epochs to know its end; or use wsd with warmup_steps"
+        )
     if planned_steps is None or params.name != "wsd":
         return Horizon(None, planned_steps)
     return Horizon(planned_steps - max(1, round(params.decay_fraction * planned_steps)), planned_steps)
@@ -31,20 +42,27 @@ def early_decay(params: ScheduleParams, horizon: Horizon, step: int) -> Horizon:
 def learning_rate_factor(params: ScheduleParams, horizon: Horizon, step: int) -> float:
     """Factor of the peak learning rate for the update after `step` earlier ones.
 
-    Linear warm-up, then: wsd, constant until the decay, which is linear (Hägele et al. 2024); cosine
-    (Loshchilov & Hutter 2017); or constant.
+    Linear warm-up, then: wsd, constant until the decay, which is linear or 1-sqrt (Hägele et al. 2024); cosine
+    (Loshchilov & Hutter 2017); linear to the end; or constant.
     """
-    warmup = min(1.0, (step + 1) / params.warmup_steps) if params.warmup_steps else 1.0
-    return warmup * _after_warmup(params, horizon, step)
+    warmup = num_warmup_steps(params, horizon)
+    rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return rising * _after_warmup(params, horizon, step, warmup)
 
 
-def _after_warmup(params: ScheduleParams, horizon: Horizon, step: int) -> float:
-    floor = params.final_factor
+def num_warmup_steps(params: ScheduleParams, horizon: Horizon) -> int:
+    """Steps of warm-up; a share is one of the horizon's steps."""
+    if params.warmup_share is not None and horizon.end is not None:
+        return round(params.warmup_share * horizon.end)
+    return DEFAULT_WARMUP_STEPS if params.warmup_steps is None else params.warmup_steps
+
+
+def _after_warmup(params: ScheduleParams, horizon: Horizon, step: int, warmup: int) -> float:
+    shape = 1.0
     if params.name == "wsd" and horizon.decay_from is not None and horizon.end is not None:
-        left = (horizon.end - step) / (horizon.end - horizon.decay_from + 1)
-        return floor + (1 - floor) * min(1.0, left)
-    if params.name == "cosine" and horizon.end is not None:
-        span = max(1, horizon.end - params.warmup_steps)
-        progress = min(1.0, max(0, step - params.warmup_steps) / span)
-        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-    return 1.0
+        left = min(1.0, (horizon.end - step) / (horizon.end - horizon.decay_from + 1))
+        shape = 1 - math.sqrt(1 - left) if params.decay_shape == "1-sqrt" else left
+    elif params.name in ("cosine", "linear") and horizon.end is not None:
+        progress = min(1.0, max(0, step - warmup) / max(1, horizon.end - warmup))
+        shape = 0.5 * (1 + math.cos(math.pi * progress)) if params.name == "cosine" else 1 - progress
+    return params.final_factor + (1 - params.final_factor) * shape

@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from params.train import StopParams, TrainParams
+from params.stop import StopParams
+from params.train import TrainParams
 from tasks.model.start import StartedModel, start_model
 from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
 from tasks.training.batch import Batch, make_batch, num_targets
 from tasks.training.job import Job
-from tasks.training.objective import Objective, can_compile, has_bf16, make_objective
+from tasks.training.objective import Objective, TokenLoss, arithmetic, can_compile, make_objective
 from tasks.training.optimizers import Optimizers, make_optimizers
 from tasks.training.order import DataOrder
+from tasks.training.rates import Rates, choose_rates
 from tasks.training.stopping.making import make_rules, step_budget
 from tasks.training.stopping.tree import Node
 
@@ -32,8 +34,11 @@ class Parts:
     accelerator: Accelerator
     ids: SpecialIds
     started: StartedModel
+    loss: TokenLoss
+    """The model with its loss."""
     wrapped: torch.nn.Module
-    """What runs: the model itself, or DDP around it."""
+    """What runs: the same, or DDP around it."""
+    rates: Rates
     optimizers: Optimizers
     objective: Objective
     train: Blocks
@@ -41,7 +46,7 @@ class Parts:
     order: DataOrder
     rules: list[Node]
     planned_steps: int | None
-    bf16: bool
+    dtype: torch.dtype | None
     compiled: bool
 
     @property
@@ -95,28 +100,33 @@ def set_up(job: Job) -> Parts:
     validation = Blocks(sorted((job.shards / "validation").glob("*.arrow")))
     started = _start(job, train.context)
     model = started.model.to(accelerator.device)
-    bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16(accelerator.device))
+    loss = TokenLoss(model)
+    dtype = arithmetic(params.precision, accelerator.device)
     compiled = job.settings.compile and can_compile(accelerator.device)
+    tokens_per_step = params.batch_blocks * train.context
+    rates = choose_rates(params.optimizer, width=model.config.hidden_size, batch_tokens=tokens_per_step)
     budget, rules = _ending(params, train)
     return Parts(
         job=job,
         accelerator=accelerator,
         ids=ids,
         started=started,
-        wrapped=accelerator.prepare(model),
-        optimizers=make_optimizers(params.optimizer, model, accelerator.device),
-        objective=make_objective(accelerator.device, bf16=bf16, compiled=compiled),
+        loss=loss,
+        wrapped=accelerator.prepare(loss),
+        rates=rates,
+        optimizers=make_optimizers(params.optimizer, model, rates, dtype=dtype),
+        objective=make_objective(accelerator.device, dtype=dtype, compiled=compiled),
         train=train,
         validation=validation,
         order=DataOrder(len(train), batch_blocks=params.batch_blocks, seed=params.seed),
         rules=rules,
         planned_steps=budget,
-        bf16=bf16,
+        dtype=dtype,
         compiled=compiled,
     )
 
 
-def _ending(params: TrainParams, train: Blocks) -> tuple[int | None, list[StopRule]]:
+def _ending(params: TrainParams, train: Blocks) -> tuple[int | None, list[Node]]:
     """The planned number of steps, None for an open end, and the stop rules."""
     tokens_per_step, steps_per_epoch = params.batch_blocks * train.context, len(train) / params.batch_blocks
     budget = step_budget(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)

@@ -52,7 +52,7 @@ def _train(job: Job) -> Exit:
         loop.interrupted = True
 
     signal.signal(signal.SIGTERM, interrupt)
-    with closing(loop.outside):
+    with closing(loop.judge.outside):
         outcome = loop.run()
     if outcome.decision is not None:
         uses_best = outcome.decision.verdict != "broken" and loop.use_best_weights()
@@ -66,6 +66,8 @@ def _train(job: Job) -> Exit:
 
 def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
+    from tasks.training.objective import precision_name
+
     parts, job, progress = loop.parts, loop.parts.job, loop.progress
     num_parameters = sum(p.numel() for p in parts.model.parameters())
     if decision.verdict != "broken":
@@ -79,11 +81,13 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
         "tokens": progress.step * parts.tokens_per_step,
         "epochs": round(parts.order.epochs(progress.step), 4),
         "edits": progress.edits,
+        "skipped_steps": progress.skipped_steps,
+        "rates": asdict(parts.rates),
         "weights": f"best, step {progress.best_step}" if uses_best else "last",
         "val_loss": progress.best_val_loss if uses_best else progress.last_val_loss,
         "parameters": num_parameters,
         "device": str(parts.accelerator.device),
-        "precision": "bf16" if parts.bf16 else "fp32",
+        "precision": precision_name(parts.dtype),
         "compiled": parts.compiled,
         "threads": job.threads,
         "ranks": parts.accelerator.num_processes,

@@ -60,11 +60,15 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> di
 
 
 def run_stage(name: str, params: PipelineParams, run: Run, made: dict[str, Manifest], vocabulary: Manifest) -> Manifest:
+    before = list(made.values())[-1:]
+    return seal_stage(name, params, run, [vocabulary, *before] if name == "shard" else before)
+
+
+def seal_stage(name: str, params: PipelineParams, run: Run, inputs: list[Manifest]) -> Manifest:
+    """Run one stage on results in the store."""
     from importlib import import_module
 
     stage = getattr(import_module(f"tasks.{name}"), name)
-    before = list(made.values())[-1:]
-    inputs = [vocabulary, *before] if name == "shard" else before
     return seal(run, name, lambda folder: stage.work(getattr(params, name), *inputs, out=folder, run=run))
 
 

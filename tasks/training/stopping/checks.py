@@ -18,7 +18,7 @@ from tasks.training.stopping.request import Request
 from tasks.training.stopping.targets import MetricBound, TargetLoss
 from tasks.training.stopping.tree import Group, Leaf, Node
 
-LOGGED = frozenset({"loss", "grad_norm", "val_loss", "lr_factor"})
+LOGGED = frozenset({"loss", "grad_norm", "val_loss", "val_loss_se", "lr_factor", UPDATE_RATIO})
 """Names that the training loop hands to the rules."""
 
 

@@ -1,0 +1,90 @@
+"""Muon: momentum whose matrices are made nearly orthogonal before they update the weights."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+"""Coefficients of the quintic with the steepest slope at zero whose iterates stay near one (Jordan et al. 2024)."""
+_EPS = 1e-7
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalized Nesterov momentum (Jordan et al. 2024), all matrices of one shape in one batched product.
+
+    An update of shape (out, in) is scaled by sqrt(max(1, out / in)), so that one learning rate serves every width.
+    With `row_beta`, the rows of an update (the columns of a wide one) are first divided by the root of their running
+    mean square, its norm kept, so that no neuron moves much more than another (NorMuon, Li et al. 2025).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        newton_schulz_steps: int = 3,
+        row_beta: float | None = 0.95,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+        self._momentum = momentum
+        self._newton_schulz_steps = newton_schulz_steps
+        self._row_beta = row_beta
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
+            for parameters in by_shape.values():
+                self._update(parameters, lr=group["lr"], weight_decay=group["weight_decay"])
+
+    def _update(self, parameters: list[torch.Tensor], *, lr: float, weight_decay: float) -> None:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        means = [self._state(p, "momentum_buffer", p.shape) for p in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - self._momentum)
+        ahead = torch._foreach_lerp(gradients, means, self._momentum)
+        update = orthogonalize(torch.stack(ahead), self._newton_schulz_steps).float()
+        if self._row_beta is not None:
+            update = self._normalize(update, parameters, self._row_beta)
+        out_width, in_width = update.shape[1:]
+        if weight_decay:
+            torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_add_(parameters, list(update.unbind()), alpha=-lr * max(1.0, out_width / in_width) ** 0.5)
+
+    def _normalize(self, update: torch.Tensor, parameters: list[torch.Tensor], beta: float) -> torch.Tensor:
+        """(batch, out, in): rows, or columns of a wide matrix, brought to the same mean square over time."""
+        summed = -1 if update.shape[1] >= update.shape[2] else -2
+        squares = update.square().mean(summed, keepdim=True)
+        states = [self._state(p, "row_squares", one.shape) for p, one in zip(parameters, squares, strict=True)]
+        torch._foreach_lerp_(states, list(squares.unbind()), 1 - beta)
+        norm = update.norm(dim=(-2, -1), keepdim=True)
+        evened = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
+        kept: torch.Tensor = evened * (norm / evened.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
+        return kept
+
+    def _state(self, parameter: torch.Tensor, name: str, shape: torch.Size) -> torch.Tensor:
+        states = self.state[parameter]
+        if name not in states:
+            states[name] = parameter.new_zeros(shape)
+        state: torch.Tensor = states[name]
+        return state
+
+
+def orthogonalize(matrices: torch.Tensor, steps: int) -> torch.Tensor:
+    """(batch, rows, columns) to bf16 matrices with the same singular vectors and singular values near one."""
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.bfloat16()
+    if is_tall:
+        x = x.mT.contiguous()
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x.mT if is_tall else x

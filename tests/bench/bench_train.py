@@ -1,0 +1,176 @@
+"""Training against transformers' Trainer, the best AdamW recipe and a bare loop: make bench-train.
+
+    make bench-train ARGS="--seeds 3 --folder ~/.cache/gristmill-bench/train"
+    make bench-train ARGS=--quick        some minutes: a smaller model, fewer tokens, one seed
+
+Prints `BENCH name value unit` lines; ratios are theirs over ours. Every run is a process of its own, on the same model,
+text, blocks and document masks; ours is the `train` stage with its worker, checkpoints and logging. Each side's seed
+sets its data order and first weights, its validation loss comes from the same code over the same blocks.
+
+time_vs_trainer_default: the Trainer as it comes (AdamW 5e-5, linear, batch 8, fp32, eager) sees one million tokens; its
+validation loss is the target, and ours has the time of the smallest budget of tokens that reaches it.
+time_vs_trainer_tuned: the same against the Trainer with bf16, torch.compile and cosine at the best rate of a sweep.
+time_vs_adamw: ours against our own loop with AdamW, both to the tuned target. Times are wall time of training without
+start-up and compilation; `…_whole` counts those as well, from the start of the process to its end.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import torch  # noqa: E402
+import train_text  # noqa: E402
+from train_peak import matrix_peak, step_flops  # noqa: E402
+from train_sides import CONTEXT, Outcome, Sides  # noqa: E402
+
+from params.train import ModelParams  # noqa: E402
+from tasks.context import num_cores  # noqa: E402
+
+MODELS = {
+    "3m": ModelParams(layers=5, width=192, heads=3),
+    "12m": ModelParams(layers=6, width=384, heads=6),
+    "50m": ModelParams(layers=10, width=640, heads=10),
+}
+TUNED = {"bf16": True, "torch_compile": True, "lr_scheduler_type": "cosine", "warmup_steps": 0.03}
+RUNG = 1.08
+"""Budgets of tokens are tried in steps of this factor."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a benchmark; budgets are where the search for the smallest that suffices begins."""
+
+    model: str
+    default_tokens: int
+    tuned_tokens: int
+    ours_to_default: int
+    ours_to_tuned: int
+    adamw_to_tuned: int
+    rate_steps: int
+    step_models: tuple[str, ...]
+    learning_rates: tuple[float, ...]
+
+
+FULL = Plan("12m", 1_000_000, 1_200_000, 60_000, 300_000, 700_000, 60, ("3m", "12m", "50m"), (1e-3, 2e-3, 4e-3))
+QUICK = Plan("3m", 80_000, 120_000, 30_000, 60_000, 100_000, 20, ("3m",), (2e-3,))
+
+
+def main() -> None:
+    arguments = parse()
+    plan = QUICK if arguments.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as scratch:
+        text = train_text.make_text(arguments.folder)
+        sides = Sides(Path(scratch), text, arguments.threads or num_cores())
+        bench("text.tokens", text.shards.metrics.counts["train_tokens"], "tokens")
+        bench_rates(sides, plan)
+        bench_step_times(sides, plan)
+        bench_times(sides, plan, seeds=1 if arguments.quick else arguments.seeds)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--threads", type=int, help="of every side; one per core when left out")
+    parser.add_argument("--folder", type=Path, default=Path.home() / ".cache" / "gristmill-bench" / "train")
+    return parser.parse_args()
+
+
+def bench_times(sides: Sides, plan: Plan, *, seeds: int) -> None:
+    """Time to the Trainer's losses, one seed after the other, the sides in turn."""
+    model = MODELS[plan.model]
+    rate = best_rate(sides, plan)
+    ratios: dict[str, list[float]] = {}
+
+    def note(name: str, theirs: Outcome, ours: Outcome) -> None:
+        ratios.setdefault(name, []).append(theirs.train_s / ours.train_s)
+        ratios.setdefault(f"{name}_whole", []).append(theirs.wall_s / ours.wall_s)
+        ratios.setdefault(f"{name}_tokens", []).append(theirs.tokens / ours.tokens)
+
+    for seed in range(1, seeds + 1):
+        default = sides.trainer(model, plan.default_tokens, seed=seed)
+        note("time_vs_trainer_default", default, reach(default.loss, plan.ours_to_default, ours(sides, model, seed)))
+        tuned = sides.trainer(model, plan.tuned_tokens, seed=seed, learning_rate=rate, **TUNED)
+        fast = reach(tuned.loss, plan.ours_to_tuned, ours(sides, model, seed))
+        note("time_vs_trainer_tuned", tuned, fast)
+        adamw = reach(tuned.loss, plan.adamw_to_tuned, ours(sides, model, seed, optimizer={"name": "adamw"}))
+        note("time_vs_adamw", adamw, fast)
+    for name, values in ratios.items():
+        bench(name, statistics.median(values), "x")
+        if len(values) > 1:
+            bench(f"{name}_spread", max(values) - min(values), "x")
+
+
+def best_rate(sides: Sides, plan: Plan) -> float:
+    """The learning rate at which the tuned Trainer ends lowest."""
+    model = MODELS[plan.model]
+    losses = {
+        rate: sides.trainer(model, plan.tuned_tokens, seed=0, learning_rate=rate, **TUNED).loss
+        for rate in plan.learning_rates
+    }
+    best = min(losses, key=losses.__getitem__)
+    bench("trainer_tuned_learning_rate", best, "")
+    return best
+
+
+def ours(sides: Sides, model: ModelParams, seed: int, **recipe: object) -> Callable[[int], Outcome]:
+    """Our run as a function of its budget of tokens."""
+    return lambda tokens: sides.ours(model, tokens, seed=seed, **recipe)
+
+
+def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome:
+    """The run with the smallest budget of tokens, on the ladder from `guess`, that ends at `target` or below."""
+    tokens = guess
+    reached = None
+    while reached is None or tokens < reached.tokens:
+        outcome = train(round(tokens))
+        if outcome.loss <= target:
+            reached, tokens = outcome, tokens / RUNG
+        elif reached is not None:
+            break
+        else:
+            tokens *= RUNG
+    return reached
+
+
+def bench_rates(sides: Sides, plan: Plan) -> None:
+    """Tokens a second against a bare loop, in turn, and as a share of what matrix products reach here."""
+    model, tokens = MODELS[plan.model], plan.rate_steps * 8 * CONTEXT
+    rates: dict[str, list[float]] = {}
+    for _ in range(3):
+        rates.setdefault("peak", []).append(matrix_peak(sides.threads))
+        for name in ("adamw", "muon"):
+            rates.setdefault(f"bare.{name}", []).append(sides.bare(model, tokens, optimizer=name).tokens_per_s)
+            mine = sides.ours(model, tokens, seed=1, optimizer={"name": name}, batch_blocks=8)
+            rates.setdefault(f"ours.{name}", []).append(mine.tokens_per_s)
+    best = {name: max(values) for name, values in rates.items()}
+    for name in ("adamw", "muon"):
+        bench(f"tokens_per_s.{name}", best[f"ours.{name}"], "tokens/s")
+        suffix = "" if name == "adamw" else ".muon"
+        bench(f"speed_vs_bare_loop{suffix}", best[f"ours.{name}"] / best[f"bare.{name}"], "x")
+    used = best["ours.adamw"] / (8 * CONTEXT) * step_flops(model, 8, CONTEXT, train_text.VOCAB_SIZE)
+    bench("matrix_peak", best["peak"] / 1e9, "GFLOP/s")
+    bench("share_of_peak", used / best["peak"], "")
+
+
+def bench_step_times(sides: Sides, plan: Plan) -> None:
+    """Milliseconds a step of 8 blocks with the default optimizer, by model size."""
+    for name in plan.step_models:
+        outcome = sides.ours(MODELS[name], 30 * 8 * CONTEXT, seed=1, batch_blocks=8)
+        bench(f"step_time.{name}", 1000 * outcome.train_s / outcome.steps, "ms")
+
+
+def bench(name: str, value: float, unit: str) -> None:
+    """One figure."""
+    print(f"BENCH {name} {value:.4g} {unit}".rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_float32_matmul_precision("high")
+    main()
