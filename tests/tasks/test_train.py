@@ -130,8 +130,8 @@ def test_a_finished_draft_is_not_trained_further(undisturbed, tokenizer, shards,
 def test_the_cause_named_is_that_of_this_attempt_and_not_of_an_earlier_one(tokenizer, shards, run, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "output.log").write_text("  traceback : Signal 9 (SIGKILL) received by PID 1\n")
-    (tmp_path / "empty").mkdir()
-    nothing = shards.located(tmp_path / "empty")
+    shutil.copytree(shards.folder / "train", tmp_path / "lame" / "train")
+    nothing = shards.located(tmp_path / "lame")  # nothing to evaluate on
     with pytest.raises(TrainingError, match="before a stop rule decided: IndexError") as raised:
         train.work(PARAMS, tokenizer, nothing, out=tmp_path, run=with_settings(run, SETTINGS))
     assert "SIGKILL" not in str(raised.value)
