@@ -1,13 +1,13 @@
 """From a run's parameters to the numbers that the estimate works with: the one place that reads them."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from params.run import RunParams
 from params.train import TrainParams
 from tasks.estimation.layout import Layout, Strategy
 from tasks.estimation.pace import Step
 from tasks.estimation.shape import ModelShape
+from tasks.hardware.accelerators import Precision
 
 _EVALUATED_AT_ONCE = 16
 """Most blocks that the training loop evaluates in one forward pass."""
@@ -19,7 +19,7 @@ class Target:
 
     name: str
     devices: int
-    precision: Literal["bf16", "fp16", "fp32"]
+    precision: Precision
     """Of matrix products, `auto` resolved."""
     on_gpu: bool
     available: int | None
@@ -59,7 +59,7 @@ def this_machine(params: TrainParams, settings: RunParams) -> Target:
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     wanted = params.precision
-    precision: Literal["bf16", "fp32"] = wanted if wanted != "auto" else "bf16" if has_bf16(device) else "fp32"
+    precision: Precision = wanted if wanted != "auto" else "bf16" if has_bf16(device) else "fp32"
     if on_gpu:
         available: int | None = torch.cuda.mem_get_info()[0]
         name = torch.cuda.get_device_name()

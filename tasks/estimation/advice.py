@@ -46,7 +46,8 @@ def advise(shape: ModelShape, corpus: Corpus, plan: TokenPlan, *, flops: float |
     worth = _worth(corpus, plan)
     share = None if worth is None else worth / wanted
     sentences = [_on_tokens(wanted, share, corpus)]
-    size, settings = None, ()
+    size: int | None = None
+    settings: tuple[str, ...] = ()
     if corpus.train_tokens:
         size = optimal_parameters(corpus.train_tokens)
         settings = model_settings(shape_of_size(shape, size))
@@ -101,5 +102,5 @@ def short(number: float) -> str:
 
 def round_down(number: int) -> int:
     """To two leading digits, for a value that people type."""
-    scale = 10 ** max(0, len(str(number)) - 2)
+    scale = int(10 ** max(0, len(str(number)) - 2))
     return number // scale * scale

@@ -7,7 +7,7 @@ from tasks.estimation.layout import Layout
 from tasks.estimation.memory import layer_activation_bytes
 from tasks.estimation.parameters import count_parameters
 from tasks.estimation.shape import ModelShape
-from tasks.hardware.accelerators import Accelerator
+from tasks.hardware.accelerators import Accelerator, Precision
 
 _REACHED_BANDWIDTH = 0.8
 """Share of the memory bandwidth that streaming kernels reach."""
@@ -72,7 +72,7 @@ def pace_on_processor(step: Step, *, peak_flops: float, compiled: bool) -> Pace:
     return Pace(step.executed_flops / (share * peak_flops), 40.0 if compiled else 10.0, told)
 
 
-def pace_on(accelerator: Accelerator, step: Step, *, precision: str) -> Pace:
+def pace_on(accelerator: Accelerator, step: Step, *, precision: Precision) -> Pace:
     """The pace on devices of a table: arithmetic, memory traffic or launches, whichever takes longest, then the update
     and what communication the way back cannot hide."""
     shape, layout = step.shape, step.layout

@@ -3,8 +3,11 @@
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from params.errors import ParameterError
+
+Precision = Literal["bf16", "fp16", "fp32"]
 
 PRICES_FROM = "lowest listed RunPod rate, deploybase.ai/articles/runpod-gpu-pricing, 10 March 2026"
 """Where the example prices come from: they move by the week, so give your own with --price."""
@@ -36,15 +39,15 @@ class Accelerator:
     source: str
     """The vendor's document."""
 
-    def precision(self, wanted: str) -> str:
-        """What training in `wanted` (auto, bf16, fp16, fp32) comes to here."""
+    def precision(self, wanted: Precision | Literal["auto"]) -> Precision:
+        """What training in that precision comes to here."""
         if wanted == "auto" or (wanted == "bf16" and not self.bf16):
             return "bf16" if self.bf16 else "fp32"
         return wanted
 
-    def peak_flops(self, precision: str) -> float:
-        """Operations per second at most, in bf16, fp16 or fp32."""
-        return 1e12 * (self.fp32_tflops if self.precision(precision) == "fp32" else self.half_tflops)
+    def peak_flops(self, precision: Precision) -> float:
+        """Operations per second at most."""
+        return 1e12 * (self.fp32_tflops if precision == "fp32" else self.half_tflops)
 
 
 _SHARE_V100 = (0.30, "Megatron-LM, Shoeybi et al. 2019, section 5.1: 39 of 130 TFLOP/s on one device")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tasks.artifacts.digest import write_atomic
+from tasks.hardware.accelerators import Precision
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Ceilings:
         """The measured figures there are, by name, for a log."""
         return {name: value for name, value in asdict(self).items() if isinstance(value, float)}
 
-    def matrix_peak(self, precision: str) -> float:
+    def matrix_peak(self, precision: Precision) -> float:
         """Operations per second of all ranks together."""
         return 1e9 * self.ranks * (self.fp32_gflops if precision == "fp32" else self.bf16_gflops)
 
@@ -61,6 +62,6 @@ class Ceilings:
         return cls(**found) if isinstance(found, dict) and found.keys() == known else None
 
 
-def share_of_peak(tokens_per_s: float, flops_per_token: float, ceilings: Ceilings, *, precision: str) -> float:
+def share_of_peak(tokens_per_s: float, flops_per_token: float, ceilings: Ceilings, *, precision: Precision) -> float:
     """The model's operations per second (TokenFlops.total a token) over the measured matrix peak of all ranks."""
     return tokens_per_s * flops_per_token / ceilings.matrix_peak(precision)

@@ -7,12 +7,16 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import distributed
 
 from tasks.hardware.ceilings import Ceilings
+
+Found = TypeVar("Found")
 
 _VERSION = 1
 """Raised when the probe begins to measure otherwise: figures kept under an older one are measured again."""
@@ -36,15 +40,16 @@ def probe(device: torch.device, *, threads: int, folder: Path, cache: Path) -> C
     """
     rank, ranks = _rank_and_ranks()
     path = cache / "hardware" / f"{machine_key(device, threads=threads, ranks=ranks)}.json"
-    (known,) = _from_first_rank([Ceilings.load(path) if rank == 0 else None])
+    known = _of_first_rank(Ceilings.load(path) if rank == 0 else None)
     if known is not None:
-        return known  # type: ignore[no-any-return]
-    (alone,) = _from_first_rank([_measure_alone(device, threads, folder) if rank == 0 else None])
-    ceilings = Ceilings(**alone, ranks=ranks, all_reduce_gb_s=_all_reduce_gb_s(device) if ranks > 1 else None)
-    (ceilings,) = _from_first_rank([ceilings])
+        return known
+    alone = _of_first_rank(_measure_alone(device, threads, folder) if rank == 0 else None)
+    assert alone is not None
+    if ranks > 1:
+        alone = _of_first_rank(replace(alone, ranks=ranks, all_reduce_gb_s=_all_reduce_gb_s(device)))
     if rank == 0:
-        ceilings.save(path)
-    return ceilings
+        alone.save(path)
+    return alone
 
 
 def machine_key(device: torch.device, *, threads: int, ranks: int) -> str:
@@ -63,7 +68,7 @@ def device_name(device: torch.device) -> str:
     return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def _measure_alone(device: torch.device, threads: int, folder: Path) -> dict[str, object]:
+def _measure_alone(device: torch.device, threads: int, folder: Path) -> Ceilings:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -78,19 +83,21 @@ def _measure_alone(device: torch.device, threads: int, folder: Path) -> dict[str
     finally:
         torch.set_num_threads(before)
     cold, cached = disk_read_mb_s(folder)
-    return {
-        "device": device_name(device),
-        "threads": threads,
-        "fp32_gflops": fp32,
-        "bf16_gflops": bf16,
-        "fp32_gflops_per_thread": one[0],
-        "bf16_gflops_per_thread": one[1],
-        "memory_gb_s": triad,
-        "disk_read_mb_s": cold,
-        "disk_cached_mb_s": cached,
-        "to_device_gb_s": to_device,
-        "from_device_gb_s": from_device,
-    }
+    return Ceilings(
+        device=device_name(device),
+        threads=threads,
+        ranks=1,
+        fp32_gflops=fp32,
+        bf16_gflops=bf16,
+        fp32_gflops_per_thread=one[0],
+        bf16_gflops_per_thread=one[1],
+        memory_gb_s=triad,
+        disk_read_mb_s=cold,
+        disk_cached_mb_s=cached,
+        to_device_gb_s=to_device,
+        from_device_gb_s=from_device,
+        all_reduce_gb_s=None,
+    )
 
 
 def _matmul_gflops(device: torch.device, dtype: torch.dtype) -> float:
@@ -171,7 +178,9 @@ def _rank_and_ranks() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def _from_first_rank(values: list[object]) -> list[object]:
+def _of_first_rank(value: Found) -> Found:
+    """The first rank's value, on every rank."""
+    values = [value]
     if _rank_and_ranks()[1] > 1:
         distributed.broadcast_object_list(values, src=0)
-    return values
+    return values[0]
