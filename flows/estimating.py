@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,7 +27,7 @@ from tasks.estimation.estimate import Costs, Estimate, estimate, shape_of
 from tasks.estimation.fitting import USABLE, Options
 from tasks.estimation.layout import NAMES, STRATEGIES, Layout
 from tasks.estimation.memory import memory_parts
-from tasks.estimation.pace import Pace, pace_on
+from tasks.estimation.pace import Pace, pace_from_peak, pace_on
 from tasks.estimation.shortage import settings_text
 from tasks.hardware.accelerators import PRICES_FROM, find_accelerators
 
@@ -87,6 +89,8 @@ def _here(params: PipelineParams, corpus: Corpus, arguments: argparse.Namespace)
     needed = memory_parts(shape, layout_of(params.train, target)).total
     fits = target.available is None or needed <= target.available * USABLE
     pace = _tried(params, corpus, target) if fits and not arguments.no_trial else None
+    if pace is None:
+        pace = _from_peak(params, corpus, target)
     costs = Costs(arguments.price, "as given", arguments.watts)
     return estimate(params, corpus, target, pace=pace, costs=costs, options=_OPTIONS)
 
@@ -95,13 +99,33 @@ def _tried(params: PipelineParams, corpus: Corpus, target: Target) -> Pace | Non
     from tasks.estimation.trial import Failed, run_trial
 
     say("trying some seconds of training …")
-    threads = params.run.threads or max(1, num_cores() // params.run.ranks)
+    threads = _threads(params)
     tried = run_trial(params.train, params.run, shape_of(params, corpus), threads=threads)
     if isinstance(tried, Failed):
-        say(f"warning: the trial failed ({tried.reason}); no time is estimated")
+        say(f"warning: the trial failed ({tried.reason}); the time is estimated from the matrix peak")
         return None
     peak = "" if tried.peak_rss_bytes is None else f", {tried.peak_rss_bytes / _GIB:.2f} GiB a rank"
     return Pace(tried.step_s, tried.start_s, f"measured here, {tried.steps} steps with {threads} threads a rank{peak}")
+
+
+def _from_peak(params: PipelineParams, corpus: Corpus, target: Target) -> Pace:
+    """The pace that this machine's matrix peak lets expect; measured, unless the home has it from an earlier run."""
+    import torch
+
+    from tasks.hardware.probe import probe
+
+    home = locate_home(params.run.home)
+    device = torch.device("cuda" if target.on_gpu else "cpu")
+    with tempfile.TemporaryDirectory(prefix="gristmill-probe-") as scratch:
+        cache = home.cache if home.root.exists() else Path(scratch)
+        ceilings = probe(device, threads=_threads(params), folder=Path(scratch), cache=cache)
+    step = step_of(params.train, shape_of(params, corpus), layout_of(params.train, target))
+    peak = target.devices * ceilings.matrix_peak(target.precision)
+    return pace_from_peak(step, peak_flops=peak, compiled=params.run.compile)
+
+
+def _threads(params: PipelineParams) -> int:
+    return params.run.threads or max(1, num_cores() // params.run.ranks)
 
 
 def _print(console: Console, preset: str, found: Estimate) -> None:
@@ -175,20 +199,25 @@ def _planned(found: Estimate) -> str:
 
 
 def _memory_table(console: Console, found: Estimate) -> Table:
-    table = _table(console, "GiB a device", "weights", "grads", "optim", "activ", "logits", "work", "all")
+    """A row for each way; activation checkpointing is `ckpt`."""
+    table = _table(console, "GiB a device", "ckpt", "weights", "grads", "optim", "activ", "logits", "work", "all")
     available = found.target.available
     for layout, parts in found.memory:
         sizes = (parts.weights, parts.gradients, parts.optimizer, parts.activations, parts.logits, parts.workspace)
         fits = available is None or parts.total <= available * USABLE
         total = Text(f"{parts.total / _GIB:.2f}", style="" if fits else "red")
         total.append("" if fits else " !")
-        table.add_row(_layout_name(layout), *(f"{size / _GIB:.2f}" for size in sizes), total)
+        table.add_row(
+            _layout_name(layout),
+            "yes" if layout.checkpointing else "",
+            *(f"{size / _GIB:.2f}" for size in sizes),
+            total,
+        )
     return table
 
 
 def _layout_name(layout: Layout) -> str:
-    name = NAMES[layout.strategy].partition(" (")[0] if layout.devices > 1 else "one device"
-    return f"{name}{', checkpointing' if layout.checkpointing else ''}"
+    return NAMES[layout.strategy].partition(" (")[0] if layout.devices > 1 else "one device"
 
 
 def _lines(found: Estimate) -> Iterator[str]:

@@ -69,12 +69,15 @@ def _worth(corpus: Corpus, plan: TokenPlan) -> float | None:
 
 def _on_tokens(wanted: int, share: float | None, corpus: Corpus) -> str:
     told = f"this model is compute-optimal at {short(wanted)} tokens"
+    target = wanted
     if corpus.train_tokens and wanted > SENSIBLE_EPOCHS * corpus.train_tokens:
+        target = SENSIBLE_EPOCHS * corpus.train_tokens
         told += f" ({wanted / corpus.train_tokens:.0f} passes over this text: bring more, or take a smaller model)"
+    setting = f"set train.stop.max_tokens={round_down(target)}"
     if share is None:
-        return f"{told}; the plan is open-ended: set train.stop.max_tokens={round_down(wanted)} to end there"
+        return f"{told}; the plan is open-ended: {setting}"
     if share < 1 / _NEAR:
-        return f"{told}; the plan has {share:.2g} of that: set train.stop.max_tokens={round_down(wanted)}"
+        return f"{told}; the plan has {share:.2g} of that: {setting}"
     if share > _NEAR:
         return f"{told}; the plan has {share:.2g} times that, well spent on a model that is used much"
     return f"{told}, and the plan comes to {share:.0%} of that"

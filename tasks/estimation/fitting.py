@@ -75,13 +75,14 @@ def model_settings(shape: ModelShape) -> tuple[str, ...]:
 
 def _batches(layout: Layout) -> Iterator[tuple[tuple[str, ...], Layout]]:
     """The step as it is, then with ever fewer blocks at a time, last in the evaluation too, which grows coarser."""
-    for rows in sorted({layout.eval_rows, min(layout.eval_rows, layout.micro_blocks)}, reverse=True):
-        coarser = (f"train.eval_blocks={rows}",) if rows < layout.eval_rows else ()
-        yield coarser, replace(layout, eval_rows=rows)
-        for micro in _divisors_below(layout.micro_blocks):
-            fewer = min(rows, micro) if coarser else rows
-            changes = (f"train.micro_blocks={micro}", *((f"train.eval_blocks={fewer}",) if coarser else ()))
-            yield changes, replace(layout, micro_blocks=micro, eval_rows=fewer)
+    for coarser in (False, True):
+        for micro in (layout.micro_blocks, *_divisors_below(layout.micro_blocks)):
+            rows = min(layout.eval_rows, micro) if coarser else layout.eval_rows
+            if coarser and rows == layout.eval_rows:
+                continue
+            fewer = (f"train.micro_blocks={micro}",) if micro < layout.micro_blocks else ()
+            shorter = (f"train.eval_blocks={rows}",) if coarser else ()
+            yield (*fewer, *shorter), replace(layout, micro_blocks=micro, eval_rows=rows)
 
 
 def _divisors_below(number: int) -> list[int]:

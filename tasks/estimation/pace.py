@@ -14,10 +14,12 @@ _REACHED_BANDWIDTH = 0.8
 _REACHED_LINK = 0.7
 """Share of the link that all-reduce reaches, of each of its two directions."""
 _LAUNCH_S = 4e-6
+_HOST_S = 2e-3
+"""Python's part of a step, during which the device waits: the next batch, the loss read back, the stop rules."""
 _LAUNCHES_PER_LAYER = 60
 """Kernels of a layer, forward and backward, where torch.compile fuses the element-wise ones."""
-_PROCESSOR_SHARES = {True: 0.5, False: 0.35}
-"""Share of the processor's measured matrix peak that a step reaches, compiled and not: measured with 12 million
+_SHARES_HERE = {True: 0.5, False: 0.35}
+"""Share of the measured matrix peak that a step reaches, compiled and not: measured with 12 million
 parameters on two Zen 5 cores (53 % compiled, AdamW)."""
 
 
@@ -64,9 +66,9 @@ class Step:
         return again + muon * self.layout.devices
 
 
-def pace_on_processor(step: Step, *, peak_flops: float, compiled: bool) -> Pace:
-    """The pace that a measured matrix peak (operations per second of all ranks together) lets one expect."""
-    share = _PROCESSOR_SHARES[compiled]
+def pace_from_peak(step: Step, *, peak_flops: float, compiled: bool) -> Pace:
+    """The pace that a matrix peak measured here (operations per second of all ranks together) lets one expect."""
+    share = _SHARES_HERE[compiled]
     how = "compiled" if compiled else "uncompiled"
     told = f"{share:.0%} of the matrix peak measured here, {peak_flops / 1e9:,.0f} GFLOP/s, as {how} steps reach"
     return Pace(step.executed_flops / (share * peak_flops), 40.0 if compiled else 10.0, told)
@@ -85,7 +87,7 @@ def pace_on(accelerator: Accelerator, step: Step, *, precision: Precision) -> Pa
     forward_backward_s = max(arithmetic_s, traffic_s, launch_s)
     exposed_s = max(0.0, _communication_s(accelerator, step, passes) - forward_backward_s * 2 / 3)
     share = step.model_flops / layout.devices / accelerator.peak_flops(precision)
-    step_s = forward_backward_s + update_s + exposed_s
+    step_s = forward_backward_s + update_s + exposed_s + _HOST_S
     told = f"{share / step_s:.0%} of the {precision} peak ({accelerator.source}); no more than "
     told += f"{accelerator.expected[0]:.0%} expected ({accelerator.expected[1]}), less where other things take longer"
     return Pace(step_s, 90.0, told)
