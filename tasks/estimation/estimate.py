@@ -125,18 +125,10 @@ def estimate(
     options: Options,
 ) -> Estimate:
     """Put together what a run takes; without a pace, no time, money or energy."""
-    train = params.train
     shape = shape_of(params, corpus)
+    layout = layout_of(params.train, target)
+    plan, duration = _timed_plan(params, corpus, step_of(params.train, shape, layout), pace)
     flops = token_flops(shape)
-    layout = layout_of(train, target)
-    step = step_of(train, shape, layout)
-    plan = token_plan(train, context=shape.context, num_blocks=corpus.num_blocks)
-    duration = None
-    if pace is not None:
-        overhead = _overhead(params, step, pace)
-        ending_s = _evaluation_s(params, step, pace) + _save_s(params, step)
-        plan = plan.limited(step_s=pace.step_s * (1 + overhead), elsewhere_s=pace.start_s + ending_s)
-        duration = _duration(params, step, pace, plan)
     total = None if plan.tokens is None else float(plan.tokens * flops.total)
     available = target.available
     return Estimate(
@@ -155,6 +147,19 @@ def estimate(
         costs=costs,
         advice=advise(shape, corpus, plan, flops=total),
     )
+
+
+def _timed_plan(
+    params: PipelineParams, corpus: Corpus, step: Step, pace: Pace | None
+) -> tuple[TokenPlan, Duration | None]:
+    """The plan, cut where `max_minutes` ends it, and how long it takes."""
+    plan = token_plan(params.train, context=step.shape.context, num_blocks=corpus.num_blocks)
+    if pace is None:
+        return plan, None
+    ending_s = _evaluation_s(params, step, pace) + _save_s(params, step)
+    step_s = pace.step_s * (1 + _overhead(params, step, pace))
+    plan = plan.limited(step_s=step_s, elsewhere_s=pace.start_s + ending_s)
+    return plan, _duration(params, step, pace, plan)
 
 
 def _layouts(params: PipelineParams, target: Target) -> list[Layout]:

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,13 @@ def test_a_step_that_was_thought_to_fit_is_told_to_shrink():
     said = out_of_memory(demand(512 * GIB), "CUDA out of memory")
     assert said.startswith("training ran out of memory on this machine (CUDA out of memory); the largest part is ")
     assert "--set train.micro_blocks=" in said
+
+
+def test_what_torch_says_when_the_processor_has_no_more_is_understood(tmp_path: Path):
+    output = tmp_path / "output.log"
+    with output.open("w") as file:
+        done = subprocess.run([sys.executable, "-c", "import torch; torch.empty(1 << 60)"], stderr=file, check=False)
+    assert memory_failure(output, done.returncode, kills=0) == "DefaultCPUAllocator: can't allocate memory"
 
 
 @pytest.mark.parametrize(
