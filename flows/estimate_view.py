@@ -126,7 +126,6 @@ def _lines(found: Estimate) -> Iterator[str]:
         yield f"max_minutes {found.plan.max_minutes:g} may end it first: the speed is not known"
     yield from found.advice.sentences
     yield from found.corpus.notes
-    yield "activations are for uncompiled layers: torch.compile keeps less"
 
 
 def _span(seconds: float) -> str:

@@ -64,7 +64,12 @@ def _elsewhere(params: PipelineParams, corpus: Corpus, arguments: argparse.Names
     accelerator, devices = find_accelerators(arguments.on)
     precision = accelerator.precision(params.train.precision)
     target = Target(
-        f"{devices} x {accelerator.name}", devices, precision, on_gpu=True, available=int(accelerator.memory_gib * _GIB)
+        f"{devices} x {accelerator.name}",
+        devices,
+        precision,
+        on_gpu=True,
+        available=int(accelerator.memory_gib * _GIB),
+        compiled=params.run.compile,
     )
     step = step_of(params.train, shape_of(params, corpus), layout_of(params.train, target))
     costs = Costs(accelerator.dollars_per_hour, f"example: {PRICES_FROM}", accelerator.watts)
@@ -105,6 +110,7 @@ def _from_peak(params: PipelineParams, corpus: Corpus, target: Target) -> Pace:
 
     from tasks.hardware.probe import probe
 
+    torch.set_float32_matmul_precision("high")  # as in training: the peak is another with another mode
     home = locate_home(params.run.home)
     device = torch.device("cuda" if target.on_gpu else "cpu")
     with tempfile.TemporaryDirectory(prefix="gristmill-probe-") as scratch:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from params.errors import ParameterError
 from params.run import RunParams
 from params.train import TrainParams
 from tasks.estimation.layout import Layout, Strategy
@@ -24,13 +25,20 @@ class Target:
     on_gpu: bool
     available: int | None
     """Bytes that each rank may take; None where nobody knows."""
+    compiled: bool = True
+    """Whether the model is compiled."""
 
 
 def layout_of(
     params: TrainParams, target: Target, *, strategy: Strategy = "ddp", checkpointing: bool = False
 ) -> Layout:
     """How a training section lies on devices; a micro-batch is never more than a device's share of the batch."""
-    share = max(1, params.batch_blocks // target.devices)
+    share, left = divmod(params.batch_blocks, target.devices)
+    if left:
+        raise ParameterError(
+            f"train.batch_blocks {params.batch_blocks} cannot be shared among {target.devices} devices; "
+            f"set it to a multiple, such as {target.devices * (share + 1)}"
+        )
     return Layout(
         micro_blocks=min(share, params.micro_blocks or share),
         eval_rows=min(_EVALUATED_AT_ONCE, params.eval_blocks),
@@ -40,6 +48,7 @@ def layout_of(
         half=target.precision != "fp32",
         muon=params.optimizer.name == "muon",
         on_gpu=target.on_gpu,
+        compiled=target.compiled,
     )
 
 
@@ -67,4 +76,4 @@ def this_machine(params: TrainParams, settings: RunParams) -> Target:
         free = free_memory()
         available = None if free is None else free.size_bytes // settings.ranks
         name = "this machine" if free is None or free.bound == "machine" else f"this machine ({free.bound})"
-    return Target(name, settings.ranks, precision, on_gpu, available)
+    return Target(name, settings.ranks, precision, on_gpu, available, settings.compile)

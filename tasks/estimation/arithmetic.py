@@ -31,11 +31,6 @@ class TokenFlops:
         """The model's operations, by which its share of peak is measured."""
         return self.layers + self.attention + self.logits
 
-    @property
-    def forward(self) -> float:
-        """Without the way back, as in evaluation."""
-        return self.total / _TRAINING
-
     def executed(self, *, checkpointing: bool) -> float:
         """With activation checkpointing the layers go forward twice."""
         return self.total + ((self.layers + self.attention) / _TRAINING if checkpointing else 0)

@@ -8,17 +8,15 @@ from tasks.estimation.adapting import Target, layout_of, step_of
 from tasks.estimation.advice import Advice, advise
 from tasks.estimation.arithmetic import TokenFlops, token_flops
 from tasks.estimation.corpus import Corpus
-from tasks.estimation.disk import DiskParts, checkpoint_bytes, disk_parts
+from tasks.estimation.disk import DiskParts, disk_parts
+from tasks.estimation.duration import Duration, timed_plan
 from tasks.estimation.fitting import USABLE, Fit, Options, first_fit
 from tasks.estimation.layout import STRATEGIES, Layout
 from tasks.estimation.memory import MemoryParts, memory_parts
-from tasks.estimation.pace import Pace, Step
+from tasks.estimation.pace import Pace
 from tasks.estimation.parameters import ParameterCount, count_parameters
-from tasks.estimation.plan import TokenPlan, token_plan
+from tasks.estimation.plan import TokenPlan
 from tasks.estimation.shape import ModelShape
-
-_SAVED_BYTES_PER_S = 300e6
-"""Writing a checkpoint, syncing it and reading it again for its digest."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +26,6 @@ class Costs:
     dollars_per_hour: float | None = None
     dollars_source: str = ""
     watts: float | None = None
-
-
-@dataclass(frozen=True)
-class Duration:
-    """Seconds of a run."""
-
-    start_s: float
-    steps_s: float
-    evaluation_s: float
-    saving_s: float
-
-    @property
-    def total_s(self) -> float:
-        """From start to end."""
-        return self.start_s + self.steps_s + self.evaluation_s + self.saving_s
 
 
 @dataclass(frozen=True)
@@ -127,7 +110,8 @@ def estimate(
     """Put together what a run takes; without a pace, no time, money or energy."""
     shape = shape_of(params, corpus)
     layout = layout_of(params.train, target)
-    plan, duration = _timed_plan(params, corpus, step_of(params.train, shape, layout), pace)
+    step = step_of(params.train, shape, layout)
+    plan, duration = timed_plan(params.train, params.run, step, num_blocks=corpus.num_blocks, pace=pace)
     flops = token_flops(shape)
     total = None if plan.tokens is None else float(plan.tokens * flops.total)
     available = target.available
@@ -149,19 +133,6 @@ def estimate(
     )
 
 
-def _timed_plan(
-    params: PipelineParams, corpus: Corpus, step: Step, pace: Pace | None
-) -> tuple[TokenPlan, Duration | None]:
-    """The plan, cut where `max_minutes` ends it, and how long it takes."""
-    plan = token_plan(params.train, context=step.shape.context, num_blocks=corpus.num_blocks)
-    if pace is None:
-        return plan, None
-    ending_s = _evaluation_s(params, step, pace) + _save_s(params, step)
-    step_s = pace.step_s * (1 + _overhead(params, step, pace))
-    plan = plan.limited(step_s=step_s, elsewhere_s=pace.start_s + ending_s)
-    return plan, _duration(params, step, pace, plan)
-
-
 def _layouts(params: PipelineParams, target: Target) -> list[Layout]:
     strategies = STRATEGIES if target.devices > 1 else STRATEGIES[:1]
     return [
@@ -169,36 +140,6 @@ def _layouts(params: PipelineParams, target: Target) -> list[Layout]:
         for checkpointing in (False, True)
         for strategy in strategies
     ]
-
-
-def _evaluation_s(params: PipelineParams, step: Step, pace: Pace) -> float:
-    """One evaluation: as many tokens forward, a third of the work; every rank does all of it."""
-    tokens = params.train.eval_blocks * step.shape.context
-    return pace.step_s * step.layout.devices * tokens / step.tokens / 3
-
-
-def _save_s(params: PipelineParams, step: Step) -> float:
-    return checkpoint_bytes(step.shape, muon=step.layout.muon) / _SAVED_BYTES_PER_S
-
-
-def _overhead(params: PipelineParams, step: Step, pace: Pace) -> float:
-    """Time for evaluating and saving, as a share of the time of steps."""
-    evaluating = _evaluation_s(params, step, pace) / (params.train.eval_every_steps * pace.step_s)
-    return evaluating + _save_s(params, step) / params.run.checkpoint_every_s
-
-
-def _duration(params: PipelineParams, step: Step, pace: Pace, plan: TokenPlan) -> Duration | None:
-    if plan.steps is None:
-        return None
-    steps_s = plan.steps * pace.step_s
-    num_evaluations = 1 + plan.steps // params.train.eval_every_steps
-    num_saves = 1 + steps_s // params.run.checkpoint_every_s
-    return Duration(
-        start_s=pace.start_s,
-        steps_s=steps_s,
-        evaluation_s=num_evaluations * _evaluation_s(params, step, pace),
-        saving_s=num_saves * _save_s(params, step),
-    )
 
 
 def _product(one: float | None, other: float | None) -> float | None:

@@ -30,6 +30,8 @@ class Layout:
     muon: bool = True
     """Muon on the layers' matrices and AdamW on the rest, or AdamW on everything."""
     on_gpu: bool = False
+    compiled: bool = False
+    """Whether torch.compile works on it, which keeps fewer activations."""
 
     def shared(self, *stages: Strategy) -> int:
         """Among how many devices something is shared out that these strategies share out."""

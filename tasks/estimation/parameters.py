@@ -22,11 +22,6 @@ class ParameterCount:
         """All of them, as `sum(p.numel() for p in model.parameters())`."""
         return sum(astuple(self))
 
-    @property
-    def without_embeddings(self) -> int:
-        """What scaling laws after Kaplan et al. (2020) call N."""
-        return self.total - self.embeddings - self.head
-
 
 def count_parameters(shape: ModelShape) -> ParameterCount:
     """The parameters of a decoder from its shape alone."""

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from params.run import RunParams
 from params.train import TrainParams
 from tasks.artifacts.digest import write_atomic
 from tasks.estimation.adapting import Target, layout_of, step_of
 from tasks.estimation.arithmetic import token_flops
 from tasks.estimation.disk import checkpoint_bytes
+from tasks.estimation.duration import timed_plan
 from tasks.estimation.memory import memory_parts
 from tasks.estimation.pace import Pace
 from tasks.estimation.parameters import count_parameters
-from tasks.estimation.plan import token_plan
 from tasks.estimation.shape import ModelShape
 
 
@@ -25,7 +26,7 @@ class Figures:
     tokens: float | None = None
     tokens_per_s: float | None = None
     training_s: float | None = None
-    """Steps alone in the prediction; evaluation and saving besides in what happened."""
+    """Steps, evaluation and saving."""
     flops: float | None = None
     peak_memory_bytes: float | None = None
     """Of one rank."""
@@ -56,19 +57,23 @@ class Compared:
 
 
 def predicted(
-    params: TrainParams, target: Target, shape: ModelShape, *, num_blocks: int, pace: Pace | None = None
+    params: TrainParams,
+    settings: RunParams,
+    shape: ModelShape,
+    *,
+    target: Target,
+    num_blocks: int,
+    pace: Pace | None = None,
 ) -> Figures:
     """What a training section comes to on a machine; `pace` from a trial or from the measured matrix peak."""
     layout = layout_of(params, target)
     step = step_of(params, shape, layout)
-    plan = token_plan(params, context=shape.context, num_blocks=num_blocks)
-    if pace is not None:
-        plan = plan.limited(step_s=pace.step_s, elsewhere_s=pace.start_s)
+    plan, duration = timed_plan(params, settings, step, num_blocks=num_blocks, pace=pace)
     return Figures(
         parameters=count_parameters(shape).total,
         tokens=plan.tokens,
         tokens_per_s=None if pace is None else pace.tokens_per_s(step.tokens),
-        training_s=None if pace is None or plan.steps is None else plan.steps * pace.step_s,
+        training_s=None if duration is None else duration.training_s,
         flops=None if plan.tokens is None else float(plan.tokens * token_flops(shape).total),
         peak_memory_bytes=memory_parts(shape, layout).total,
         checkpoint_bytes=checkpoint_bytes(shape, muon=layout.muon),

@@ -72,7 +72,8 @@ def _advice(demand: Demand, *, below_now: bool = False) -> str:
     fit = first_fit(demand.shape, demand.layout, target, options=demand.options)
     if fit is None:
         return f"{told}, and no setting makes it fit: use a machine with more memory"
-    return f"{told}. It would fit ({fit.parts.total / _GIB:.1f} GiB) with {settings_text(fit.changes)}"
+    needs = f"{fit.parts.total / _GIB:.1f} GiB with {settings_text(fit.changes)}"
+    return f"{told}. It needs less, {needs}" if below_now else f"{told}. It would fit, needing {needs}"
 
 
 def settings_text(changes: tuple[str, ...]) -> str:

@@ -90,3 +90,14 @@ def test_an_unknown_accelerator_is_an_error(arguments):
     arguments.on = "abacus"
     with pytest.raises(ParameterError, match="--on abacus: no such accelerator"):
         estimate_run(arguments)
+
+
+def test_after_a_run_tokens_are_counted_not_assumed(finished, shell, corpus, arguments, capsys):
+    command = shell.tiny(corpus)
+    arguments.set = [value for flag, value in zip(command, command[1:], strict=False) if flag == "--set"]
+    arguments.text, arguments.home, arguments.json = [], shell.home, True
+    assert estimate_run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)["corpus"]
+    assert found["vocab_size"] == 512
+    (note,) = found["notes"]
+    assert note == f"text: {found['train_tokens']:,} training tokens, counted by the shard stage"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from params.errors import ParameterError
 from params.pipeline import PipelineParams
 from params.run import RunParams
 from params.survey import SourceParams, SurveyParams
@@ -84,6 +85,11 @@ def test_a_micro_batch_is_never_more_than_a_share_of_the_batch():
     params = TRAIN.model_copy(update={"batch_blocks": 16, "micro_blocks": 8})
     assert layout_of(params, replace(TARGET, devices=4)).micro_blocks == 4
     assert layout_of(params, replace(TARGET, devices=1)).micro_blocks == 8
+
+
+def test_a_batch_that_devices_cannot_share_is_an_error():
+    with pytest.raises(ParameterError, match=r"batch_blocks 8 cannot be shared among 3 devices; .* such as 9"):
+        layout_of(TRAIN, replace(TARGET, devices=3))
 
 
 def test_this_machine_shares_its_memory_among_ranks():
