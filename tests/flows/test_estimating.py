@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_an_unknown_accelerator_is_an_error(arguments):
 
 def test_after_a_run_tokens_are_counted_not_assumed(finished, shell, corpus, arguments, capsys):
     command = shell.tiny(corpus)
-    arguments.set = [value for flag, value in zip(command, command[1:], strict=False) if flag == "--set"]
+    arguments.set = [value for flag, value in pairwise(command) if flag == "--set"]
     arguments.text, arguments.home, arguments.json = [], shell.home, True
     assert estimate_run(arguments) == 0
     found = json.loads(capsys.readouterr().out)["corpus"]
