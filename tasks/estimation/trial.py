@@ -1,6 +1,7 @@
 """A trial: the real training process on made-up text of the real shape, for some seconds."""
 
 import json
+import re
 import signal
 import subprocess
 import tempfile
@@ -32,6 +33,8 @@ _LIMIT_S = 240.0
 _POLL_S = 0.05
 _NEVER = 1 << 40
 _BEGIN, _PADDING = 0, 1
+_RAISED = re.compile(r"^(?:\[rank\d+\]: )?([\w.]+(?:Error|Exception)\b.*)", re.MULTILINE)
+"""The first exception that a rank reports; torchrun's own comes after it."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ def _time(job: Job, job_path: Path, output: Path) -> Trial | Failed:
                 return Trial(step_s, at[0] - began, timed, _peak_rss_bytes(process.pid))
     if process.returncode == -signal.SIGKILL:
         return Failed(f"not {_SKIPPED + _FEWEST} steps in {_LIMIT_S:.0f} s")
-    said = [line for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if "Error" in line]
-    return Failed(said[-1].strip() if said else f"the training process ended with code {process.returncode}")
+    said = _RAISED.search(output.read_text(encoding="utf-8", errors="replace"))
+    return Failed(said[1] if said else f"the training process ended with code {process.returncode}")
 
 
 @contextmanager
