@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_runs_of_the_pipeline(commands)
     _add_store_commands(commands)
     _add_run_records(commands)
+    _add_steering(commands)
     _add_views(commands)
     _add_model_commands(commands)
     _add_rest(commands)
@@ -120,6 +121,19 @@ def _add_run_records(commands: Commands) -> None:
             added.add_argument("id", help="the run's id, or enough of its beginning")
 
 
+def _add_steering(commands: Commands) -> None:
+    steered = _add(commands, "steer", _steer, help="hands on a running training", about=manual.STEER)
+    steered.add_argument("action", choices=("save", "stop", "pause", "continue", "last-phase", "set"))
+    steered.add_argument(
+        "values", nargs="*", metavar="KEY=VALUE", help="for set: lr_scale=0.5, stop.max_tokens=2000000"
+    )
+    steered.add_argument("--reason", default="", help="why, for the record")
+    approved = _add(commands, "approve", _approve, help="let a waiting phase begin", about=manual.APPROVE)
+    approved.add_argument("phase", help="name of the phase")
+    for added in (steered, approved):
+        added.add_argument("--run", metavar="ID", help="the run's id, or enough of its beginning (the one under way)")
+
+
 def _add_views(commands: Commands) -> None:
     inspect = _add(commands, "inspect", _inspect, help="look into a stage's result", about=manual.INSPECT)
     inspect.add_argument("stage", help="ingest, clean, dedup …")
@@ -172,6 +186,18 @@ def _why(arguments: argparse.Namespace) -> int:
     from flows import inspecting
 
     return inspecting.why(arguments)
+
+
+def _steer(arguments: argparse.Namespace) -> int:
+    from flows import steering
+
+    return steering.steer(arguments)
+
+
+def _approve(arguments: argparse.Namespace) -> int:
+    from flows import steering
+
+    return steering.approve(arguments)
 
 
 def _count(text: str) -> int:

@@ -45,6 +45,19 @@ List the runs of this home, show one, or forget one.
   gristmill runs
   gristmill runs show 20260131
   gristmill runs delete 20260131-101500-ab12"""
+STEER = """\
+Ask something of the training of a run that is under way: save a checkpoint; stop, with what was learned so far as the
+result (its verdict is `asked`); pause and continue; let the phase under way be the last; or train on with other
+learning rates or stop rules. Every order is recorded in MLflow; what changes training is part of the result.
+
+  gristmill steer pause
+  gristmill steer set lr_scale=0.5 stop.max_tokens=2000000 --reason "loss is still falling"
+  gristmill steer stop --run 20260131"""
+APPROVE = """\
+Let a phase of training begin that waits for approval (train.phases with approve: true). Resuming the paused flow run
+in the Prefect UI does the same.
+
+  gristmill approve instruct"""
 INSPECT = """\
 Show what a stage of a run kept and what it rejected, side by side with the reasons; the histogram of every value that
 was measured with its threshold; what each source lost by which rule; and the largest duplicate clusters.

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from prefect import flow
 
+from flows.phases import train_phases
 from flows.runs import begin_run
 from flows.summary import publish_losses_table, publish_stage_table, tag_outcome
 from params.load import load_params
@@ -24,7 +25,6 @@ from tasks.release import release
 from tasks.shard import shard
 from tasks.split import split
 from tasks.survey import survey
-from tasks.train import train
 from tasks.train_tokenizer import train_tokenizer
 
 
@@ -70,7 +70,7 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     clean_splits = decontaminate(p.decontaminate, splits, run=run)
     tokenizer = train_tokenizer(p.train_tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
-    model = train(p.train, tokenizer, shards, run=run)
+    model = train_phases(p, tokenizer, clean_splits, shards, run=run)
     evaluation = evaluate(p.evaluate, model, shards, run=run)
     graph = export(p.export, model, shards, run=run)
     variants = compress(p.compress, graph, shards, run=run)

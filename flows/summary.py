@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.console import printable
+from flows.phases import trained
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import BY_SOURCE
@@ -70,7 +71,7 @@ def publish_losses_table(run: Run) -> None:
 
 def tag_outcome(run: Run, registered: "Registered") -> None:
     """Tags to sort and filter runs by in MLflow."""
-    facts = run.manifests["train"].metrics.facts
+    facts = trained(run.manifests).metrics.facts
     tags = {"model_version": f"{registered.name} {registered.version}"}
     tags |= {name: value for name, value in facts.items() if name in ("stop_reason", "verdict")}
     if run.tracker is not None:
@@ -103,7 +104,7 @@ def _stage_table(outcome: "Outcome") -> Table:
 
 
 def _facts(outcome: "Outcome") -> Iterator[Text]:
-    facts = outcome.manifests["train"].metrics.facts
+    facts = trained(outcome.manifests).metrics.facts
     verdict, reason = facts.get("verdict", "?"), facts.get("stop_reason", "?")
     yield Text(f"Training stopped: {verdict} ({reason})")
     registered = outcome.registered

@@ -1,6 +1,6 @@
 """The model, how it learns and when it stops."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -101,8 +101,33 @@ class StopParams(Params):
         return self
 
 
+class PhaseParams(Params):
+    """One phase of training: what it does otherwise than the rest of the section says; null for the same."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    """Name of the phase; its result and its curves are called train.NAME."""
+    approve: bool = False
+    """Wait until a person approves before it starts; the phases before it are done and can be looked at."""
+    mixture: dict[str, float] | None = None
+    """Weights of the sources in its token blocks; null for what shard.mixture says."""
+    optimizer: OptimizerParams | None = None
+    """Settings of the update rule that differ."""
+    schedule: ScheduleParams | None = None
+    """Settings of the learning rate that differ."""
+    stop: StopParams | None = None
+    """When it ends, in the place of train.stop."""
+    batch_blocks: int | None = Field(default=None, ge=1)
+    """Blocks per optimizer step, over all ranks."""
+    micro_blocks: int | None = Field(default=None, ge=1)
+    """Blocks per forward pass of one rank."""
+    eval_every_steps: int | None = Field(default=None, ge=1)
+    """Steps between two evaluations."""
+    seed: int | None = Field(default=None, ge=0)
+    """Seed of the data order."""
+
+
 class TrainParams(Params):
-    """Training from scratch on packed blocks."""
+    """Training on packed blocks, in one go or in phases."""
 
     model: ModelParams = ModelParams()
     """The architecture."""
@@ -126,6 +151,26 @@ class TrainParams(Params):
     """Steps whose mean loss makes one point of the recorded curves."""
     seed: int = Field(default=1, ge=0)
     """Seed of initial weights and data order."""
+    phases: tuple[PhaseParams, ...] = ()
+    """Phases one after the other, each from the weights of the one before; empty for a single one as above."""
+
+    def of_phase(self, phase: PhaseParams) -> Self:
+        """The section as one phase has it."""
+        own = phase.model_dump(exclude={"name", "approve", "mixture", "optimizer", "schedule"}, exclude_none=True)
+        for name in ("optimizer", "schedule"):
+            if (section := getattr(phase, name)) is not None:
+                own[name] = getattr(self, name).model_dump() | section.model_dump(exclude_unset=True)
+        return self.model_validate(self.model_dump(exclude={"phases"}) | own)
+
+    @model_validator(mode="after")
+    def _phases_are_sound(self) -> Self:
+        names = [phase.name for phase in self.phases]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"phases: two are called {name!r}; their results need names of their own")
+        for phase in self.phases:
+            self.of_phase(phase)
+        return self
 
     @model_validator(mode="after")
     def _cosine_knows_its_end(self) -> "TrainParams":

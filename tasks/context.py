@@ -15,7 +15,7 @@ from params.pipeline import PipelineParams
 from params.run import RunParams
 from params.survey import SourceParams
 from tasks.artifacts.manifest import Manifest
-from tasks.artifacts.record import RunRecord
+from tasks.artifacts.record import RUNS_FOLDER, RunRecord
 from tasks.artifacts.store import Store
 from tasks.files.places import Root
 from tasks.files.remote import RemoteRoot
@@ -59,6 +59,13 @@ class Run:
         self.tracker = tracker
         self.plan = plan
         self.manifests: dict[str, Manifest] = {}
+        self.stage = ""
+        """The stage under work."""
+
+    @property
+    def orders(self) -> Path:
+        """File of what a person asks of this run while it works."""
+        return orders_of(self.store, self.record)
 
     @property
     def workers(self) -> int:
@@ -87,6 +94,11 @@ class Run:
             return _map_as_tasks(unit, items, name=name)
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(unit, items))
+
+
+def orders_of(store: Store, record: RunRecord) -> Path:
+    """File of what a person asks of a run while it works."""
+    return store.root / RUNS_FOLDER / f"{record.run_id}.orders"
 
 
 def roots_of(params: PipelineParams) -> dict[str, Root]:

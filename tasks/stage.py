@@ -29,16 +29,33 @@ class Stage:
     """A step of the pipeline: called with parameters and input results, it returns its own sealed result."""
 
     def __init__(
-        self, work: Callable[..., Metrics], *, version: int, volatile: tuple[str, ...], identity: Identity | None
+        self,
+        work: Callable[..., Metrics],
+        *,
+        version: int,
+        volatile: tuple[str, ...],
+        identity: Identity | None,
+        name: str | None = None,
     ) -> None:
         self.work = work
-        self.name = work.__name__
+        self.name = name or work.__name__
         self.version = version
         self.volatile = volatile
         self.identity = identity
         self.__doc__ = work.__doc__
-        positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        self.input_names = [p.name for p in positional][1:]
+        positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+        self.input_names = [p.name for p in positional]
+        self._num_required = sum(p.default is p.empty for p in positional)
+
+    def named(self, part: str) -> "Stage":
+        """The same work as a step of its own, called train.PART for example: for what a pipeline does several times."""
+        return Stage(
+            self.work,
+            version=self.version,
+            volatile=self.volatile,
+            identity=self.identity,
+            name=f"{self.name}.{part}",
+        )
 
     def __call__(self, params: Params, *inputs: Manifest, run: Run) -> Manifest:
         """The sealed result for these parameters and inputs, made now unless the store has it.
@@ -56,9 +73,13 @@ class Stage:
 
     def recipe(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Recipe:
         """What decides the bytes of the result."""
-        assert len(inputs) == len(self.input_names), f"{self.name} takes {self.input_names}"
+        assert self._num_required <= len(inputs) <= len(self.input_names), f"{self.name} takes {self.input_names}"
         identity = self.identity(params, run, *inputs) if self.identity else params
-        return recipe_of(self.name, self.version, identity, dict(zip(self.input_names, inputs, strict=True)))
+        return recipe_of(self.name, self.version, identity, dict(zip(self.input_names, inputs, strict=False)))
+
+    def is_stored(self, params: Params, *inputs: Manifest, run: Run) -> bool:
+        """Whether the store has the result for these parameters and inputs."""
+        return self._stored(self.recipe(params, inputs, run), run) is not None
 
     def _run(self, params: Params, *inputs: Manifest, run: Run) -> "State[Any]":
         """The task's state, which says whether the result was reused; the result itself is in run.manifests."""
@@ -93,6 +114,7 @@ class Stage:
         log.info("%s: starts", self.name, extra={"begins": self.name})
         began, started_at, memory = time.monotonic(), datetime.now(UTC), PeakMemory()
         draft = run.store.draft(recipe, made_by())
+        run.stage = self.name
         metrics = self.work(params, *inputs, out=draft, run=run)
         work_s = time.monotonic() - began
         timing = Timing(

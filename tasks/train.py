@@ -15,16 +15,22 @@ from tasks.context import Run, num_cores
 from tasks.stage import stage
 
 log = logging.getLogger(__name__)
+MODEL = "model"
+"""Folder of the trained model, as transformers saves it."""
 
 
 @stage(version=1, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"))
-def train(params: TrainParams, tokenizer: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
+def train(
+    params: TrainParams, tokenizer: Manifest, shards: Manifest, model: Manifest | None = None, *, out: Path, run: Run
+) -> Metrics:
     """Learn from the token shards until a stop rule decides; leave the model, its curves and its last checkpoint.
 
+    It starts from the weights of `model`, an earlier phase, where there is one, and from scratch elsewhere.
     Interrupted at any instant, the next call goes on from the newest checkpoint and ends with the same bytes.
     """
     from tasks.training.job import Job
     from tasks.training.launch import run_training
+    from tasks.training.orders import OrderBook
 
     ranks = run.settings.ranks
     if params.batch_blocks % ranks:
@@ -33,7 +39,15 @@ def train(params: TrainParams, tokenizer: Manifest, shards: Manifest, *, out: Pa
     threads = run.settings.threads or max(1, num_cores() // ranks)
     settings = run.settings.model_copy(update={"home": None})
     job = Job(
-        params=params, settings=settings, shards=shards.folder, tokenizer=tokenizer.folder, out=out, threads=threads
+        params=params,
+        settings=settings,
+        shards=shards.folder,
+        tokenizer=tokenizer.folder,
+        start=model.folder / MODEL if model else None,
+        out=out,
+        threads=threads,
+        orders=run.orders,
+        orders_seen=OrderBook(run.orders).skip(),
     )
     job.save(out / "logs" / "job.json")
     if run.tracker is not None:
@@ -44,7 +58,7 @@ def train(params: TrainParams, tokenizer: Manifest, shards: Manifest, *, out: Pa
             job,
             out / "logs" / "job.json",
             on_points=_follow(run),
-            on_warning=lambda text: log.warning("train: %s", text),
+            on_warning=lambda text: log.warning("%s: %s", run.stage, text),
             log_path=output,
         )
     report = _report(out, code, output)
@@ -55,20 +69,25 @@ def train(params: TrainParams, tokenizer: Manifest, shards: Manifest, *, out: Pa
 def _follow(run: Run) -> Callable[[list[dict[str, Any]]], None]:
     """Print progress and hand the points to MLflow as they come."""
     last: dict[str, Any] = {}
+    stage = run.stage
 
     def show(points: list[dict[str, Any]]) -> None:
         if not points:
             return
         for point in points:
+            if event := point.pop("event", None):
+                log.info("%s: at step %s somebody asked for %s", stage, f"{point['step']:,}", event)
+                if run.tracker is not None:
+                    run.tracker.tag({f"{stage}.event.{point['step']}": event})
             last.update(point)
         parts = [f"step {last['step']:,}", f"loss {last.get('loss', float('nan')):.3f}"]
         if last.get("val_loss") is not None:
             parts.append(f"validation {last['val_loss']:.3f}")
         if "tokens" in last:
             parts += [f"{last['tokens'] / 1e6:.2f} M tokens", f"{last['tokens_per_s']:,.0f} tokens/s"]
-        log.info("train: %s", ", ".join(parts))
+        log.info("%s: %s", stage, ", ".join(parts))
         if run.tracker is not None:
-            run.tracker.log_curve("train", points)
+            run.tracker.log_curve(stage, points)
 
     return show
 
@@ -137,6 +156,7 @@ def _finish(out: Path, report: dict[str, Any]) -> Metrics:
             "stop_rule": report["rule"],
             "stop_reason": report["reason"],
             "verdict": report["verdict"],
+            **({"edits": json.dumps(report["edits"])} if report["edits"] else {}),
             **{name: str(report[name]) for name in ("weights", "device", "precision", "compiled", "threads", "ranks")},
         },
     )

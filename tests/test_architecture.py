@@ -103,16 +103,18 @@ def test_there_are_stages():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_all_its_parts(stage: str):
     """Parameters, work, a section of a preset, a line in the flow, and tests."""
-    pipeline = ROOT / "flows" / "pipeline.py"
     called = {
-        node.func.id for node in ast.walk(tree_of(pipeline)) if isinstance(node, ast.Call) and _is_name(node.func)
+        node.func.id
+        for name in ("pipeline.py", "phases.py")
+        for node in ast.walk(tree_of(ROOT / "flows" / name))
+        if isinstance(node, ast.Call) and _is_name(node.func)
     }
     functions = {node.name for node in tree_of(ROOT / "tasks" / f"{stage}.py").body if _is_stage(node)}
     parts = {
         f"params/{stage}.py": (ROOT / "params" / f"{stage}.py").exists(),
         f"@stage function {stage} in tasks/{stage}.py": functions == {stage},
         f"field {stage} of PipelineParams": stage in PipelineParams.model_fields,
-        f"{stage}(…) in flows/pipeline.py": stage in called,
+        f"{stage}(…) in flows/pipeline.py or phases.py": stage in called,
         f"tests/tasks/test_{stage}.py": (ROOT / "tests" / "tasks" / f"test_{stage}.py").exists(),
     }
     assert [part for part, is_there in parts.items() if not is_there] == []

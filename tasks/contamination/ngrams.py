@@ -32,6 +32,7 @@ from tasks.text.kernels import (
     hash_on,
     kernel,
     lower,
+    mix,
     subroutine,
 )
 
@@ -159,14 +160,6 @@ def _powers() -> Hashes:
 
 
 @subroutine
-def _mix(value: np.uint64) -> np.uint64:
-    """Every bit of the input changes half of the output's (finalizer of MurmurHash3)."""
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
-
-
-@subroutine
 def _next_token(
     data: Bytes, at: int, stop: int, classes: Classes, lower_case: Codes
 ) -> tuple[int, int, np.uint64, bool]:
@@ -192,7 +185,7 @@ def _next_token(
                 break
             state = hash_on(state, lower(code, lower_case))
             at += width
-    return start, at, _mix(state), unspaced
+    return start, at, mix(state), unspaced
 
 
 @subroutine
@@ -206,7 +199,7 @@ def _left(sums: Counts, left: int, total: int, least: int) -> int:
 @subroutine
 def _run_hash(prefix: np.uint64, prefixes: Hashes, powers: Hashes, left: int, count: int) -> np.uint64:
     """Hash of the tokens from `left` to the last of `count`."""
-    return _mix(prefix - prefixes[left & (_RING - 1)] * powers[count - left])
+    return mix(prefix - prefixes[left & (_RING - 1)] * powers[count - left])
 
 
 @kernel(
@@ -267,7 +260,7 @@ def _profile(
             anchors[text] = _run_hash(prefix, prefixes, powers, _left(tails, 0, tail_total, least), count)
             end += 1
         ends[text + 1] = end
-        num_tokens[text], num_unspaced[text], whole[text] = count, unspaced, _mix(prefix)
+        num_tokens[text], num_unspaced[text], whole[text] = count, unspaced, mix(prefix)
 
 
 @subroutine

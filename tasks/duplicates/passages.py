@@ -15,7 +15,7 @@ import pyarrow as pa
 from numba import types
 
 from params.dedup import RepeatedPassageParams
-from tasks.duplicates.signatures import is_unspaced, mix
+from tasks.duplicates.signatures import is_unspaced
 from tasks.text.buffers import Bytes, Offsets, texts_of
 from tasks.text.characters import SPACE, WORD, character_classes, lower_case
 from tasks.text.kernels import (
@@ -33,6 +33,7 @@ from tasks.text.kernels import (
     hash_on,
     kernel,
     lower,
+    mix,
     subroutine,
 )
 

@@ -24,11 +24,13 @@ from tasks.text.kernels import (
     Codes,
     Counts,
     Hashes,
+    byte_at,
     code_point,
     hash_on,
+    is_ascii_letter,
     kernel,
     lower,
-    subroutine,
+    mix,
 )
 from tasks.text.measures import UNSPACED_SHARE
 
@@ -89,14 +91,6 @@ def permutations(number: int, seed: int) -> tuple[Codes, Codes]:
     return (values >> np.uint64(32)).astype(np.uint32) | np.uint32(1), values.astype(np.uint32)
 
 
-@subroutine
-def mix(value: np.uint64) -> np.uint64:
-    """Every bit of the input changes half of the output's (finalizer of MurmurHash3)."""
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
-
-
 @kernel(types.uint64[::1](types.Array(types.uint32, 2, "C", readonly=True), types.int64, types.int64))
 def _keys(minima: Codes, first: int, last: int) -> Hashes:
     """Hash of the values from `first` to `last` of every signature."""
@@ -112,13 +106,20 @@ def _keys(minima: Codes, first: int, last: int) -> Hashes:
 @kernel(types.bool_(BYTES, types.int64, types.int64, CLASSES))
 def is_unspaced(data: Bytes, start: int, stop: int, classes: Classes) -> bool:
     """Whether data[start:stop] is written without spaces between words."""
+    letters = others = 0
+    for at in range(start, stop):
+        byte = byte_at(data, at)
+        letters += is_ascii_letter(byte)
+        others += byte > 0x7F
+    if others < 3 * UNSPACED_SHARE * letters:  # a letter of an unspaced script has three bytes or four
+        return False
     letters = unspaced = 0
     at = start
     while at < stop:
         code, width = code_point(data, at)
         at += width
-        letters += classes[code] & LETTER != 0
-        unspaced += classes[code] & UNSPACED != 0
+        letters += classes[np.uint64(code)] & LETTER != 0
+        unspaced += classes[np.uint64(code)] & UNSPACED != 0
     return letters > 0 and unspaced >= UNSPACED_SHARE * letters
 
 
@@ -153,20 +154,21 @@ def _sign_text(
     for _ in range(size):
         oldest *= np.uint64(_BASE)
     rolling, token = np.uint64(0), np.uint64(FNV_OFFSET)
-    tokens = length = shingles = 0
+    tokens = length = shingles = slot = 0
     at, in_token = start, False
     while at <= stop:
         code, width = 0, 1
         if at < stop:
             code, width = code_point(data, at)
-        is_word = at < stop and classes[code] & WORD != 0
+        is_word = at < stop and classes[np.uint64(code)] & WORD != 0
         at += width
         if in_token and (single or not is_word):
             token = mix(token)
-            slot = tokens % size
             rolling = rolling * np.uint64(_BASE) + token - ring[slot] * oldest
             ring[slot] = token
-            tokens += 1
+            tokens, slot = tokens + 1, slot + 1
+            if slot == size:
+                slot = 0
             token, in_token = np.uint64(FNV_OFFSET), False
             if tokens >= size:
                 block[length] = np.uint32(mix(rolling) >> np.uint64(32))
@@ -176,6 +178,8 @@ def _sign_text(
                     length = 0
         if is_word:
             token, in_token = hash_on(token, lower(code, lower_case)), True
+            while not single and at < stop and is_ascii_letter(byte_at(data, at)):
+                token, at = hash_on(token, byte_at(data, at) | 0x20), at + 1
     if 0 < tokens < size:
         block[0] = np.uint32(mix(rolling) >> np.uint64(32))
         length, shingles = 1, 1

@@ -76,16 +76,12 @@ class _Phrases(NamedTuple):
     """Phrases to be found, in lower case: those of lines, then those of documents."""
 
     data: Bytes
-    offsets: Offsets
-    rarest: Counts
-    """Where in each phrase its rarest byte is: only there is it looked for."""
-    first: Counts
-    """For every byte, where in `of_byte` the phrases begin whose rarest byte it is; shape (257,)."""
-    of_byte: Counts
-    """Numbers of phrases."""
+    tables: tuple[Counts, Counts, Counts, Counts]
+    """Where each phrase begins in data, and the end; where in each phrase its rarest byte is (only there is it looked
+    for); for every byte where its phrases begin in the last table; and there the numbers of the phrases."""
 
 
-PHRASES = (BYTES, OFFSETS, COUNTS, COUNTS, COUNTS)
+_PHRASES = (BYTES, types.UniTuple(COUNTS, 4))  # type: ignore[no-untyped-call]
 
 
 def filter_lines(column: pa.LargeStringArray, rules: C4Rules) -> tuple[pa.LargeStringArray, C4Measures]:
@@ -117,13 +113,15 @@ def _phrases(of_lines: Sequence[str], of_documents: Sequence[str]) -> _Phrases:
         # bytes.upper changes ASCII only, as the comparison does.
         for byte in {phrase[at], phrase.upper()[at]}:
             of_byte[byte].append(number)
-    return _Phrases(
-        np.frombuffer(b"".join(phrases) or b" ", np.uint8),
+    tables = (
         np.cumsum([0, *map(len, phrases)]),
         np.array(rarest, np.int64),
         np.cumsum([0, *map(len, of_byte)]),
         np.array([number for numbers in of_byte for number in numbers], np.int64),
     )
+    for table in tables:
+        table.flags.writeable = False
+    return _Phrases(np.frombuffer(b"".join(phrases) or b" ", np.uint8), tables)
 
 
 def _rarest(phrase: bytes) -> int:
@@ -151,17 +149,10 @@ def _is_there(data: Bytes, at: int, start: int, stop: int, phrase: Bytes, first:
 
 @subroutine
 def _find_phrases(
-    data: Bytes,
-    at: int,
-    start: int,
-    stop: int,
-    phrase: Bytes,
-    offsets: Offsets,
-    rarest: Counts,
-    first: Counts,
-    of_byte: Counts,
+    data: Bytes, at: int, start: int, stop: int, phrase: Bytes, tables: tuple[Counts, Counts, Counts, Counts]
 ) -> np.uint64:
     """Bits of the phrases that stand in data[start:stop] with their rarest byte at a position."""
+    offsets, rarest, first, of_byte = tables
     found = np.uint64(0)
     byte = byte_at(data, at)
     for index in range(first[byte], first[byte + 1]):
@@ -239,7 +230,7 @@ def _is_punctuated(kept: Bytes, start: int, stop: int, classes: Classes) -> bool
         types.int64,
         CLASSES,
         COUNTS,
-        *PHRASES,
+        *_PHRASES,
         MUTABLE_BYTES,
         types.int64,
         MUTABLE_COUNTS,
@@ -252,10 +243,7 @@ def _filter_line(
     classes: Classes,
     limits: Counts,
     phrase: Bytes,
-    phrase_offsets: Offsets,
-    rarest: Counts,
-    first_of_byte: Counts,
-    of_byte: Counts,
+    tables: tuple[Counts, Counts, Counts, Counts],
     kept: Bytes,
     end: int,
     row: Counts,
@@ -263,16 +251,13 @@ def _filter_line(
     """Write the line in data[start:stop], not blank, behind `end` if it breaks no rule, and count what is in it; where
     it ends there, or -1 - rule for the rule that it breaks."""
     word = longest = words = sentences = curly = 0
-    found = np.uint64(0)
-    ended = False
-    at = start
+    found, ended, at = np.uint64(0), False, start
     while at < stop:
         byte = byte_at(data, at)
-        if first_of_byte[byte] < first_of_byte[byte + 1]:
-            found |= _find_phrases(data, at, start, stop, phrase, phrase_offsets, rarest, first_of_byte, of_byte)
+        if tables[2][byte] < tables[2][byte + 1]:
+            found |= _find_phrases(data, at, start, stop, phrase, tables)
         if word > 0 and not ended and is_ascii_letter(byte):
-            word, at = word + 1, at + 1
-            longest = max(longest, word)
+            word, at, longest = word + 1, at + 1, max(longest, word + 1)
             continue
         code, width = code_point(data, at)
         kind = classes[np.uint64(code)]
@@ -295,26 +280,22 @@ def _filter_line(
         return -1 - _UNPUNCTUATED
     if words < limits[2]:
         return -1 - _FEW_WORDS
-    in_lines = np.uint64(limits[4])
-    row[_DOCUMENT_PHRASES] |= np.int64(found >> in_lines)
-    if found & ((np.uint64(1) << in_lines) - np.uint64(1)):
+    row[_DOCUMENT_PHRASES] |= np.int64(found >> np.uint64(limits[4]))
+    if found & ((np.uint64(1) << np.uint64(limits[4])) - np.uint64(1)):
         return -1 - _PHRASE
     row[_CURLY] += curly
     row[_SENTENCES] += sentences + 1
     return line_end
 
 
-@kernel(types.void(BYTES, OFFSETS, CLASSES, COUNTS, *PHRASES, MUTABLE_BYTES, MUTABLE_OFFSETS, ROWS))
+@kernel(types.void(BYTES, OFFSETS, CLASSES, COUNTS, *_PHRASES, MUTABLE_BYTES, MUTABLE_OFFSETS, ROWS))
 def _filter(
     data: Bytes,
     offsets: Offsets,
     classes: Classes,
     limits: Counts,
     phrase: Bytes,
-    phrase_offsets: Offsets,
-    rarest: Counts,
-    first_of_byte: Counts,
-    of_byte: Counts,
+    tables: tuple[Counts, Counts, Counts, Counts],
     kept: Bytes,
     ends: Offsets,
     rows: Rows,
@@ -332,21 +313,7 @@ def _filter(
                 start = indented(data, begin, stop, classes)
                 row[_LINES] += 1
                 write = end + 1 if end > first else end
-                line_end = _filter_line(
-                    data,
-                    start,
-                    stop,
-                    classes,
-                    limits,
-                    phrase,
-                    phrase_offsets,
-                    rarest,
-                    first_of_byte,
-                    of_byte,
-                    kept,
-                    write,
-                    row,
-                )
+                line_end = _filter_line(data, start, stop, classes, limits, phrase, tables, kept, write, row)
                 if line_end < 0:
                     row[-1 - line_end] += 1
                     row[_BYTES - 1 - line_end] += min(at, offsets[text + 1]) - begin

@@ -103,6 +103,22 @@ def hash_on(state: np.uint64, value: np.uint64 | int) -> np.uint64:
     return (state ^ np.uint64(value)) * np.uint64(FNV_PRIME)
 
 
+@subroutine
+def mix(value: np.uint64) -> np.uint64:
+    """Every bit of the input changes half of the output's (finalizer of MurmurHash3, 64 bits)."""
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return value ^ (value >> np.uint64(33))
+
+
+@subroutine
+def hash_letters(state: np.uint64, data: Bytes, at: int, stop: int) -> tuple[np.uint64, int]:
+    """FNV-1a over the ASCII letters from a position on, the usual case by a short way; where they end."""
+    while at < stop and is_ascii_letter(byte_at(data, at)):
+        state, at = hash_on(state, byte_at(data, at)), at + 1
+    return state, at
+
+
 def hash_word(word: str) -> int:
     """The hash that kernels compute of a lower-case word."""
     state = FNV_OFFSET

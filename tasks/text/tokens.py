@@ -28,11 +28,10 @@ from tasks.text.kernels import (
     Classes,
     Counts,
     Hashes,
-    byte_at,
     code_point,
+    hash_letters,
     hash_on,
     hash_word,
-    is_ascii_letter,
     kernel,
     subroutine,
 )
@@ -55,7 +54,7 @@ NUM_TOKEN_MEASURES = 14
     STOP_WORDS,
     STOP_CHARACTERS,
 ) = range(NUM_TOKEN_MEASURES)
-_HASH, _SLASH, _DOT, _LETTER = map(ord, "#/.a")
+_HASH, _SLASH, _DOT = map(ord, "#/.")
 _STOP_SLOTS = 1024
 
 
@@ -109,6 +108,14 @@ def _add_word(key: np.uint64, length: int, kinds: int, num: int, keys: Hashes, e
     row[WORD_CHARACTERS] += length
     row[ALPHABETIC_WORDS] += kinds & ALPHABETIC != 0
     return _add_token(key, length, num, keys, ends, row)
+
+
+@subroutine
+def _add_single(key: np.uint64, kind: int, num: int, keys: Hashes, ends: Counts, row: Counts) -> int:
+    """Count a character that stands alone: a letter of an unspaced script is a word, a mark a token, a blank none."""
+    if kind & UNSPACED:
+        return _add_word(key, 1, kind, num, keys, ends, row)
+    return num if kind & SPACE else _add_token(key, 1, num, keys, ends, row)
 
 
 @subroutine
@@ -196,7 +203,6 @@ def measure_tokens(
     length = word_length = kinds = num = mark = 0
     characters = blanks = letters = alphanumerics = latin = unspaced = 0
     is_path, is_dotted, at, word_end = False, False, start, start
-    letter = int(classes[_LETTER])
     while at < stop:
         code, width = code_point(data, at)
         kind = int(classes[np.uint64(code)])
@@ -205,22 +211,17 @@ def measure_tokens(
             _count_mark(data, start, at, code, row)
         if kind & (WORD | UNSPACED) == WORD:
             if length > word_length > 0:
-                marks = length - word_length
-                parts, is_path, is_dotted = _part(mark, marks, kind, classes, is_path, is_dotted)
+                parts, is_path, is_dotted = _part(mark, length - word_length, kind, classes, is_path, is_dotted)
                 if parts:
                     num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
                     state, length, kinds = np.uint64(FNV_OFFSET), 0, 0
             state, at = hash_on(state, code), at + width
-            kinds |= kind
-            letters += kind & LETTER != 0
-            alphanumerics += kind & ALPHANUMERIC != 0
-            latin += kind & LATIN != 0
-            following = at
-            while at < stop and is_ascii_letter(byte_at(data, at)):
-                state, at = hash_on(state, byte_at(data, at)), at + 1
-            run = at - following
-            kinds |= letter if run > 0 else 0
-            letters, alphanumerics, latin = letters + run, alphanumerics + run, latin + run
+            state, end = hash_letters(state, data, at, stop)
+            run, at = end - at, end
+            kinds |= kind | (ALPHABETIC if run > 0 else 0)
+            letters += run + (kind & LETTER != 0)
+            alphanumerics += run + (kind & ALPHANUMERIC != 0)
+            latin += run + (kind & LATIN != 0)
             characters, length = characters + run, length + 1 + run
             word_state, word_length, word_end = state, length, at
             continue
@@ -228,13 +229,9 @@ def measure_tokens(
             if length > 0:
                 num = _end_token(data, word_end, at, word_state, word_length, kinds, num, classes, keys, ends, row)
                 state, length, word_length, kinds, is_path, is_dotted = np.uint64(FNV_OFFSET), 0, 0, 0, False, False
-            if kind & UNSPACED:
-                num = _add_word(hash_on(state, code), 1, kind, num, keys, ends, row)
-                unspaced += 1
-            elif kind & SPACE:
-                blanks += 1
-            else:
-                num = _add_token(hash_on(state, code), 1, num, keys, ends, row)
+            num = _add_single(hash_on(state, code), kind, num, keys, ends, row)
+            unspaced += kind & UNSPACED != 0
+            blanks += kind & (SPACE | UNSPACED) == SPACE
         else:
             word_end = word_end if length > 0 else at
             state, length, mark = hash_on(state, code), length + 1, code

@@ -30,6 +30,10 @@ class Progress:
     """Losses since the last recorded point of the curve."""
     decision: dict[str, str] | None = None
     """The stop decision that ended the run: resuming it trains no further."""
+    lr_scale: float = 1.0
+    """What a person set the learning rates to, as a factor of the schedule's."""
+    edits: list[dict[str, Any]] = field(default_factory=list)
+    """What a person changed at which step; it holds from there on."""
     best_val_loss: float | None = None
     best_step: int | None = None
     last_val_loss: float | None = None

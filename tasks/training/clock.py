@@ -29,6 +29,14 @@ class Clock:
         self._saved = time.monotonic()
 
     @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """A pause, which is no training time."""
+        began = time.monotonic()
+        yield
+        waited = time.monotonic() - began
+        self._began, self._saved = self._began + waited, self._saved + waited
+
+    @contextmanager
     def timing(self, kind: str) -> Iterator[None]:
         """Note how long a piece of work takes."""
         began = time.monotonic()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.artifacts.digest import write_atomic
 
-_TIMED = ("time_ms", "tokens_per_s")
+_TIMED = ("time_ms", "tokens_per_s", "event")
 
 
 class CurveFile:
@@ -49,4 +49,4 @@ def read_points(path: Path) -> Iterator[dict[str, Any]]:
 def untimed(points: Iterator[dict[str, Any]]) -> str:
     """The part of the curves that does not depend on the machine's speed, as JSON lines."""
     kept = ({key: value for key, value in point.items() if key not in _TIMED} for point in points)
-    return "".join(json.dumps(point) + "\n" for point in kept)
+    return "".join(json.dumps(point) + "\n" for point in kept if len(point) > 1)

@@ -30,10 +30,16 @@ class Job(BaseModel):
     """Folder of the token shards."""
     tokenizer: Path
     """Folder of the tokenizer."""
+    start: Path | None = None
+    """Folder of the model to start from; None to start from scratch."""
     out: Path
     """Folder to leave model, curves and checkpoints in."""
     threads: int
     """Threads per rank."""
+    orders: Path
+    """File of what a person asks of the run."""
+    orders_seen: int = 0
+    """Bytes of that file that were there when this training began."""
 
     @property
     def checkpoints(self) -> Path:

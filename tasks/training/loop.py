@@ -23,11 +23,13 @@ from tasks.training.clock import Clock
 from tasks.training.curve import CurveFile
 from tasks.training.job import Exit
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
+from tasks.training.orders import Order, OrderBook
 from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, planned_horizon
 from tasks.training.setup import Parts
 from tasks.training.stopping import Observation, StopDecision, judge_all
 
 log = logging.getLogger(__name__)
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Loop:
         self.clock = Clock()
         self.curve = CurveFile(parts.job.out / "logs" / "metrics.jsonl", writes=parts.accelerator.is_main_process)
         self._validation = parts.validation_batches(min(16, self.params.eval_blocks))
+        self._orders = OrderBook(parts.job.orders).start_at(parts.job.orders_seen)
+        self._paused = False
         self._resume()
 
     def run(self) -> Outcome:
@@ -66,11 +70,14 @@ class Loop:
                 self.save()
                 continue
             wants_save = self.clock.since_save_s >= self.parts.job.settings.checkpoint_every_s
-            leave, wants_save = self._agree([self.interrupted, wants_save])
+            leave, wants_save, orders = self._agree([self.interrupted, wants_save, self._orders.read_new()])
+            for order in orders:
+                wants_save |= self._obey(order)
             if leave or wants_save:
                 self.save()
             if leave:
                 return Outcome(Exit.INTERRUPTED, None, self.progress)
+            self._wait_while_paused()
 
     def evaluate(self) -> float:
         """Mean validation loss, nats per token."""
@@ -115,10 +122,54 @@ class Loop:
             if broken is not None:
                 return broken
             factor = learning_rate_factor(self.params.schedule, self._horizon, self.progress.step - 1)
+            factor *= self.progress.lr_scale
             self.parts.optimizers.step(factor)
         val_loss = self.evaluate() if self.progress.step % self.params.eval_every_steps == 0 else None
         self._record(loss, grad_norm, factor, val_loss)
         return self._judge(loss, grad_norm, val_loss)
+
+    def _obey(self, order: Order) -> bool:
+        """Do what a person asks; whether that wants a checkpoint: what changes training is in one at once, so that a
+        run that is killed later repeats it."""
+        progress, said = self.progress, order.model_dump(exclude_defaults=True)
+        if order.do == "set":
+            try:
+                self._apply(order.lr_scale, order.stop)
+            except ValueError as error:
+                log.warning("order %s refused: %s", said, str(error).replace("\n", " "))
+                return False
+            progress.edits.append({"step": progress.step, "lr_scale": order.lr_scale, "stop": order.stop})
+        elif order.do == "stop":
+            self._evaluate_last()
+            reason = order.reason or f"asked to at step {progress.step:,}"
+            progress.decision = asdict(StopDecision("order", "asked", reason))
+        self._paused = order.do == "pause" or (self._paused and order.do not in ("continue", "stop"))
+        self.curve.add({"step": progress.step, "event": json.dumps(said, ensure_ascii=False)})
+        return order.do in ("save", "stop", "pause", "set")
+
+    def _apply(self, lr_scale: float | None, stop: dict[str, Any]) -> None:
+        """Train on with what a person set."""
+        if stop:
+            self.parts = self.parts.with_stop(stop)
+            self.params = self.parts.job.params
+            if not self._is_decaying:
+                self._plan()
+        if lr_scale is not None:
+            self.progress.lr_scale = lr_scale
+
+    def _plan(self) -> None:
+        horizon = planned_horizon(self.params.schedule, self.parts.planned_steps)
+        self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
+
+    def _wait_while_paused(self) -> None:
+        """Wait for the order to go on, or to end; everything is saved."""
+        with self.clock.stopped():
+            while self._paused and not self.interrupted and self.progress.decision is None:
+                time.sleep(_POLL_S)
+                self.interrupted, orders = self._agree([self.interrupted, self._orders.read_new()])
+                for order in orders:
+                    if self._obey(order):
+                        self.save()
 
     def _gradients(self) -> tuple[float, float]:
         """Accumulate the gradient of the mean loss over all targets of the step; that loss, and the norm."""
@@ -215,8 +266,7 @@ class Loop:
     def _resume(self) -> None:
         checkpoint = newest_checkpoint(self.parts.job.checkpoints)
         if checkpoint is None:
-            horizon = planned_horizon(self.params.schedule, self.parts.planned_steps)
-            self.progress.decay_from, self.progress.end = horizon.decay_from, horizon.end
+            self._plan()
             self.curve.cut(0)
             return
         self._load_weights(checkpoint.tensors("weights"))
@@ -224,6 +274,9 @@ class Loop:
         restore_random_states(checkpoint)
         self.progress = checkpoint.progress
         self.clock = Clock(checkpoint.elapsed_s)
+        for edit in self.progress.edits:
+            self.parts = self.parts.with_stop(edit["stop"])
+        self.params = self.parts.job.params
         self.curve.cut(self.progress.step)
         log.info("resumes after step %d", self.progress.step)
 

@@ -1,13 +1,14 @@
 """The parts of a training run, built from its job."""
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
+from params.train import StopParams, TrainParams
 from tasks.model.build import build_model
 from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
@@ -47,6 +48,14 @@ class Parts:
         """Positions of a step, over all ranks."""
         return self.job.params.batch_blocks * self.train.context
 
+    def with_stop(self, values: dict[str, Any]) -> Self:
+        """The same with other stop rules: `values` are laid over those of the parameters."""
+        params = self.job.params
+        stop = StopParams.model_validate(params.stop.model_dump() | values)
+        job = self.job.model_copy(update={"params": params.model_copy(update={"stop": stop})})
+        budget, rules = _ending(job.params, self.train)
+        return replace(self, job=job, rules=rules, planned_steps=budget)
+
     def batch(self, step: int) -> tuple[Batch, int]:
         """This rank's share of a step's blocks, and the targets of the whole step."""
         blocks = self.train[self.order.batch(step)]
@@ -78,20 +87,10 @@ def set_up(job: Job) -> Parts:
     ids = special_ids(job.tokenizer)
     train = Blocks(sorted((job.shards / "train").glob("*.arrow")))
     validation = Blocks(sorted((job.shards / "validation").glob("*.arrow")))
-    model = build_model(
-        params.model,
-        vocab_size=ids.vocab_size,
-        context=train.context,
-        begin=ids.begin,
-        end=ids.end,
-        padding=ids.padding,
-        seed=params.seed,
-    ).to(accelerator.device)
+    model = _model(job, ids, train.context).to(accelerator.device)
     bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16(accelerator.device))
     compiled = job.settings.compile and can_compile(accelerator.device)
-    tokens_per_step = params.batch_blocks * train.context
-    steps_per_epoch = len(train) / params.batch_blocks
-    budget = step_budget(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)
+    budget, rules = _ending(params, train)
     return Parts(
         job=job,
         accelerator=accelerator,
@@ -103,10 +102,40 @@ def set_up(job: Job) -> Parts:
         train=train,
         validation=validation,
         order=DataOrder(len(train), batch_blocks=params.batch_blocks, seed=params.seed),
-        rules=make_rules(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch),
-        planned_steps=budget.limit if budget else None,
+        rules=rules,
+        planned_steps=budget,
         bf16=bf16,
         compiled=compiled,
+    )
+
+
+def _ending(params: TrainParams, train: Blocks) -> tuple[int | None, list[StopRule]]:
+    """The planned number of steps, None for an open end, and the stop rules."""
+    tokens_per_step, steps_per_epoch = params.batch_blocks * train.context, len(train) / params.batch_blocks
+    budget = step_budget(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)
+    rules = make_rules(params.stop, tokens_per_step=tokens_per_step, steps_per_epoch=steps_per_epoch)
+    return budget.limit if budget else None, rules
+
+
+def _model(job: Job, ids: SpecialIds, context: int) -> "PreTrainedModel":
+    """The model of an earlier phase, or one from scratch."""
+    if job.start is not None:
+        import transformers
+
+        torch.manual_seed(job.params.seed)
+        model_class: Any = transformers.AutoModelForCausalLM
+        started: PreTrainedModel = model_class.from_pretrained(
+            job.start, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
+        )
+        return started
+    return build_model(
+        job.params.model,
+        vocab_size=ids.vocab_size,
+        context=context,
+        begin=ids.begin,
+        end=ids.end,
+        padding=ids.padding,
+        seed=job.params.seed,
     )
 
 

@@ -77,6 +77,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
         "steps": progress.step,
         "tokens": progress.step * parts.tokens_per_step,
         "epochs": round(parts.order.epochs(progress.step), 4),
+        "edits": progress.edits,
         "weights": f"best, step {progress.best_step}" if uses_best else "last",
         "val_loss": progress.best_val_loss if uses_best else progress.last_val_loss,
         "parameters": sum(p.numel() for p in parts.model.parameters()),

@@ -7,7 +7,6 @@ TOKENIZER is a folder, LAST the stage to end with, PARAMETERS a JSON object of s
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> di
     return {
         "cpu_s": time.process_time() - begin[0],
         "wall_s": time.perf_counter() - begin[1],
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": max(stage["peak_mb"] for stage in seconds.values()),
         "stages": seconds,
         "counts": {name: manifest.metrics.counts for name, manifest in made.items()},
     }

@@ -12,10 +12,12 @@ import pytest
 
 from params.errors import TrainingError
 from params.run import RunParams
-from params.train import ModelParams, OptimizerParams, PatienceParams, StopParams, TrainParams
+from params.train import ModelParams, OptimizerParams, PatienceParams, ScheduleParams, StopParams, TrainParams
 from tasks.artifacts.digest import digest_file
+from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
 from tasks.train import train
+from tasks.training.orders import Order, OrderBook
 
 MODEL = ModelParams(layers=2, width=32, heads=2)
 PARAMS = TrainParams(
@@ -164,3 +166,62 @@ def test_the_training_process_imports_neither_prefect_nor_mlflow():
     code = "import sys, tasks.training.worker, tasks.training.loop; print({'prefect', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_phase_goes_on_from_the_weights_of_the_one_before(undisturbed, tokenizer, shards, run, tmp_path):
+    out, metrics = undisturbed
+    params = PARAMS.model_copy(update={"stop": StopParams(max_steps=10), "schedule": ScheduleParams(warmup_steps=0)})
+    model = Manifest.pending("train.one").located(out)
+    found = train.work(params, tokenizer, shards, model, out=tmp_path, run=with_settings(run, SETTINGS))
+    first = json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[0])
+    assert first["step"] == 3
+    assert first["loss"] == pytest.approx(metrics.values["final_val_loss"], abs=0.5)  # from scratch it is 6 and more
+    assert found.counts["steps"] == 10
+
+
+def give_once_it_begins(orders: Path, out: Path, order: Order) -> threading.Thread:
+    """Give an order while the training process starts: it is read after the first step."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (out / "logs" / "job.json").exists():
+            time.sleep(0.005)
+        OrderBook(orders).give(order)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_what_a_person_set_is_part_of_the_run_also_after_it_was_killed(tokenizer, shards, run, tmp_path):
+    order = Order(do="set", lr_scale=0.5, stop={"max_steps": 20})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for out in (whole, killed):
+        out.mkdir()
+        mine = with_settings(run, SETTINGS)
+        giver = give_once_it_begins(mine.orders, out, order)
+        if out == killed:
+            killer = kill_the_rank_at(out, 9)
+            with pytest.raises(TrainingError):
+                train.work(PARAMS, tokenizer, shards, out=out, run=mine)
+            killer.join()
+        train.work(PARAMS, tokenizer, shards, out=out, run=mine)
+        giver.join()
+        mine.orders.unlink()
+    report = json.loads((whole / "stop.json").read_text())
+    assert (report["steps"], report["rule"]) == (20, "max_steps")
+    assert report["edits"] == [{"step": 1, "lr_scale": 0.5, "stop": {"max_steps": 20}}]
+    for name in ("curve.jsonl", "stop.json", "model/model.safetensors"):
+        assert digest_file(whole / name) == digest_file(killed / name), name
+    factors = [json.loads(line).get("lr_factor") for line in (whole / "curve.jsonl").read_text().splitlines()]
+    assert max(factor for factor in factors if factor is not None) <= 0.5
+
+
+def test_asked_to_stop_training_ends_with_what_it_learned(tokenizer, shards, run, tmp_path):
+    mine = with_settings(run, SETTINGS)
+    giver = give_once_it_begins(mine.orders, tmp_path, Order(do="stop", reason="seen enough"))
+    metrics = train.work(PARAMS, tokenizer, shards, out=tmp_path, run=mine)
+    giver.join()
+    assert (metrics.facts["verdict"], metrics.facts["stop_reason"]) == ("asked", "seen enough")
+    assert metrics.counts["steps"] < 40
+    assert (tmp_path / "model" / "model.safetensors").exists()

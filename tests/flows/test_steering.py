@@ -1,0 +1,36 @@
+"""Phases, approval and orders, as a user gives them."""
+
+import subprocess
+from pathlib import Path
+
+PHASES = "[{name: first, stop: {max_steps: 8}}, {name: second, approve: true, stop: {max_steps: 100000}}]"
+
+
+def read_until(run: subprocess.Popen[str], words: str) -> str:
+    """What a run says up to the line with these words."""
+    assert run.stderr is not None
+    said = ""
+    for line in run.stderr:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said)
+
+
+def test_a_phase_waits_for_approval_and_ends_when_asked(shell, corpus: Path):
+    nobody = shell("steer", "save")
+    assert nobody.returncode == 2
+    assert "none; name one with --run" in nobody.stderr
+    settings = ("--set", f"train.phases={PHASES}", "--set", "run.log_every_s=0.2")
+    with shell.start(*shell.tiny(corpus, *settings)) as run:
+        said = read_until(run, "train.second: waits for approval: gristmill approve second")
+        assert "train.first: " in said
+        assert "max_steps = 'few'" in shell("steer", "set", "stop.max_steps=few").stderr
+        assert "phase second approved" in shell("approve", "second").stdout
+        read_until(run, "train.second: step")
+        assert shell("steer", "pause").returncode == 0
+        read_until(run, 'somebody asked for {"do": "pause"}')
+        assert shell("steer", "stop", "--reason", "enough").returncode == 0
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    assert "Training stopped: asked (enough)" in out
