@@ -3,6 +3,7 @@
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from flows.console import make_console, say
@@ -33,12 +34,23 @@ def estimate_run(arguments: argparse.Namespace) -> int:
     overrides = overrides_of(arguments)
     params = load_params(arguments.preset, overrides)
     corpus = _corpus(params, Store(locate_home(params.run.home).store))
-    found = _elsewhere(params, corpus, arguments) if arguments.on else _here(params, corpus, arguments)
+    one_by_one = _elsewhere if arguments.on else _here
+    found = {title: one_by_one(part, corpus, arguments) for title, part in _parts(arguments.preset, params)}
     if arguments.json:
-        print(json.dumps(found.as_json(), indent=1))
-    else:
-        print_estimate(make_console(), arguments.preset, found)
+        plain = [{"title": title} | one.as_json() for title, one in found.items()]
+        print(json.dumps(plain if params.train.phases else plain[0], indent=1))
+        return 0
+    for title, one in found.items():
+        print_estimate(make_console(), title, one)
     return 0
+
+
+def _parts(preset: str, params: PipelineParams) -> Iterator[tuple[str, PipelineParams]]:
+    """The whole, or each phase of training as if it were the whole."""
+    if not params.train.phases:
+        yield preset, params
+    for phase in params.train.phases:
+        yield f"{preset}, phase {phase.name}", params.model_copy(update={"train": params.train.of_phase(phase)})
 
 
 def _corpus(params: PipelineParams, store: Store) -> Corpus:

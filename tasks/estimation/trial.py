@@ -76,6 +76,7 @@ def run_trial(params: TrainParams, settings: RunParams, shape: ModelShape, *, th
             tokenizer=folder / "tokenizer",
             out=folder / "out",
             threads=threads,
+            orders=folder / "orders.jsonl",
         )
         job.save(folder / "job.json")
         return _time(job, folder / "job.json", folder / "output.log")

@@ -62,6 +62,17 @@ def test_json_has_every_figure(arguments, capsys):
     assert found["dollars"] == pytest.approx(2.5 * found["device_hours"])
 
 
+def test_each_phase_of_training_is_estimated(arguments, capsys):
+    arguments.set = ["train.phases=[{name: base}, {name: more, stop: {max_steps: 9}}]"]
+    arguments.json = True
+    assert estimate_run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["title"], one["plan"]["steps"]) for one in found] == [
+        ("tiny, phase base", 60),
+        ("tiny, phase more", 9),
+    ]
+
+
 def test_the_example_price_is_marked_as_one(arguments, capsys):
     arguments.price = None
     assert estimate_run(arguments) == 0
