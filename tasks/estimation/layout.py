@@ -1,0 +1,38 @@
+"""How a training step lies on the devices: what decides its memory."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Strategy = Literal["ddp", "zero1", "zero2", "zero3"]
+STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero1", "zero2", "zero3")
+NAMES: dict[Strategy, str] = {
+    "ddp": "DDP (a copy on every device)",
+    "zero1": "ZeRO-1 (optimizer shared out)",
+    "zero2": "ZeRO-2 (and gradients)",
+    "zero3": "ZeRO-3 / FSDP (and weights)",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to run a training step."""
+
+    micro_blocks: int
+    """Blocks of a forward pass on one device."""
+    eval_rows: int
+    """Blocks of a forward pass of the evaluation."""
+    devices: int = 1
+    strategy: Strategy = "ddp"
+    checkpointing: bool = False
+    """Keep only the inputs of layers, and compute the rest again on the way back."""
+    half: bool = True
+    """16-bit matrix products over float32 weights (autocast), or float32 throughout."""
+    muon: bool = True
+    """Muon on the layers' matrices and AdamW on the rest, or AdamW on everything."""
+    on_gpu: bool = False
+    compiled: bool = False
+    """Whether torch.compile works on it, which keeps fewer activations."""
+
+    def shared(self, *stages: Strategy) -> int:
+        """Among how many devices something is shared out that these strategies share out."""
+        return self.devices if self.strategy in stages else 1
