@@ -9,7 +9,7 @@ Start = Literal["scratch", "weights", "adapters"]
 """Random weights, trained weights that all learn on, or trained weights with new low-rank adapters."""
 
 _WIDTH, _BATCH_TOKENS = 384, 2048
-_MUON, _BESIDE_MUON, _ADAMW = 0.02, 0.012, 1.5e-3
+_MUON, _BESIDE_MUON, _ADAMW = 0.02, 0.025, 1.5e-3
 """Measured at that width and batch (docs/benchmarks.md), for Muon's matrices, AdamW beside Muon, and AdamW alone."""
 _FINE_TUNING = 0.1
 """Trained weights learn at a tenth of the rate, adapters on them at the full one, ten times as much (Schulman and

@@ -27,15 +27,15 @@ def test_muons_rate_serves_every_width_and_the_one_beside_it_falls_with_the_root
 def test_what_is_set_is_taken_as_it_is():
     params = OptimizerParams(muon_lr=0.0123, lr=0.00456)
     assert choose_rates(params, width=64, batch_tokens=64, start="weights") == Rates(0.0123, 0.00456)
-    assert choose_rates(OptimizerParams(muon_lr=0.0123), width=384, batch_tokens=2048) == Rates(0.0123, 0.012)
+    assert choose_rates(OptimizerParams(muon_lr=0.0123), width=384, batch_tokens=2048) == Rates(0.0123, 0.025)
 
 
 def test_a_quarter_of_the_batch_halves_the_rates():
-    assert choose_rates(MUON, width=384, batch_tokens=512) == Rates(0.01, 0.006)
+    assert choose_rates(MUON, width=384, batch_tokens=512) == Rates(0.01, 0.013)
 
 
 def test_trained_weights_learn_at_a_tenth_and_adapters_at_the_full_rate_with_adamw():
-    assert choose_rates(MUON, width=384, batch_tokens=4096, start="weights") == Rates(0.002, 0.0012)
+    assert choose_rates(MUON, width=384, batch_tokens=4096, start="weights") == Rates(0.002, 0.0025)
     assert choose_rates(MUON, width=384, batch_tokens=4096, start="adapters") == Rates(None, 1.5e-3)
 
 
