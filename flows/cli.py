@@ -74,6 +74,7 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
         ("run", running.run, "run the pipeline", manual.RUN),
         ("plan", planning.plan, "say which stages would run", manual.PLAN),
         ("explain", planning.explain, "say why each stage would run", manual.EXPLAIN),
+        ("estimate", _estimate, "tell what a run will take", manual.ESTIMATE),
         ("notify", _notify, "show and try the channels of notices", manual.NOTIFY),
     ):
         added = _add(commands, name, command, help=help, about=about)
@@ -96,8 +97,18 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
             help="read this file or folder instead of the preset's sources; may be repeated",
         )
         added.add_argument("--name", metavar="MODEL", help="name of the registered model (release.model_name)")
+        if name == "estimate":
+            _add_estimate_options(added)
         if name == "notify":
             added.add_argument("--test", action="store_true", help="send a notice through every channel now")
+
+
+def _add_estimate_options(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--on", metavar="DEVICE", help="accelerators instead of this machine, such as h100x8")
+    added.add_argument("--price", type=float, help="price of an hour of one device")
+    added.add_argument("--watts", type=float, help="power of this machine")
+    added.add_argument("--json", action="store_true", help="print JSON")
+    added.add_argument("--no-trial", action="store_true", help="no steps of training to measure: by the matrix peak")
 
 
 def _add_store_commands(commands: Commands) -> None:
@@ -209,6 +220,12 @@ def _why(arguments: argparse.Namespace) -> int:
     from flows import inspecting
 
     return inspecting.why(arguments)
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    from flows import estimating
+
+    return estimating.estimate_run(arguments)
 
 
 def _notify(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,14 @@ Say for every stage whether it would run and why: the parameter with its old and
 or the version of the stage's code. The comparison is with the newest run of the same preset.
 
   gristmill explain quickstart --set clean.words.min_words=30"""
+ESTIMATE = """\
+Tell, before anything runs, what training will take: parameters, arithmetic, memory by part for each parallel setting,
+disk, time, money and energy; how the model suits the data; and what to change where it would not fit. On this machine
+some steps of the real training are timed; for other hardware a table of accelerators is used.
+
+  gristmill estimate quickstart
+  gristmill estimate my-preset.yaml --on h100x8 --price 2.5
+  gristmill estimate quickstart --set train.model.parameters=120M --no-trial --json"""
 NOTIFY = """\
 Show the channels through which a run tells of its end (section notify: mail, Slack, Feishu, DingTalk, WeCom, any
 webhook), and what each still lacks; with --test, send a notice through all of them.

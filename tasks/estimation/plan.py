@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from params.train import TrainParams
-from tasks.training.stopping import step_budget
+from tasks.training.stopping.making import step_budget
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from params.errors import ParameterError
-from params.train import ModelParams
-from tasks.model.build import gated_ffn_width
+from params.model import ModelParams
+from tasks.model.shape import choose_shape
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,18 @@ class ModelShape:
     @classmethod
     def of(cls, params: ModelParams, *, vocab_size: int, context: int) -> Self:
         """The shape that tasks.model.build gives a model of these parameters."""
-        family = _family(params.architecture)
-        default_ffn = gated_ffn_width(params.width) if family.gated else 4 * params.width
+        family, shape = _family(params.architecture), choose_shape(params, vocab_size=vocab_size, context=context)
         return cls(
             family=family,
-            layers=params.layers,
-            width=params.width,
-            heads=params.heads,
-            kv_heads=params.heads if family.fused_qkv else params.kv_heads or params.heads,
-            head_dim=params.width // params.heads,
-            ffn_width=params.ffn_width or default_ffn,
+            layers=shape.layers,
+            width=shape.width,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            ffn_width=shape.ffn_width,
             vocab_size=vocab_size,
             context=context,
-            tied=params.tie_embeddings,
+            tied=shape.tied,
         )
 
     @classmethod

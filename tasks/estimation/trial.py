@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from params.run import RunParams
-from params.train import StopParams, TrainParams
+from params.stop import StopParams
+from params.train import TrainParams
 from tasks.documents.shards import shard_name
 from tasks.estimation.shape import ModelShape
 from tasks.tokenizer.files import CONFIG, TOKENIZER

@@ -11,8 +11,8 @@ import pytest
 from flows import cli
 
 COMMANDS = [
-    *("run", "plan", "explain", "notify", "verify", "gc", "runs", "steer", "branch", "approve", "inspect", "why"),
-    *("generate", "pull", "ui", "presets", "schema"),
+    *("run", "plan", "explain", "estimate", "notify", "steer", "branch", "approve", "verify", "gc", "runs"),
+    *("inspect", "why", "why-stopped", "replay", "generate", "pull", "ui", "presets", "schema"),
 ]
 TEXT = "The miller of the village has a mill that turns in the wind, and he grinds the corn of all the farmers. " * 3
 
