@@ -9,7 +9,7 @@ Start = Literal["scratch", "weights", "adapters"]
 """Random weights, trained weights that all learn on, or trained weights with new low-rank adapters."""
 
 _WIDTH, _BATCH_TOKENS = 384, 2048
-_MUON, _BESIDE_MUON, _ADAMW = 0.02, 0.025, 1.5e-3
+_MUON, _BESIDE_MUON, _ADAMW = 0.012, 0.025, 1.5e-3
 """Measured at that width and batch (docs/benchmarks.md), for Muon's matrices, AdamW beside Muon, and AdamW alone."""
 _FINE_TUNING = 0.1
 """Trained weights learn at a tenth of the rate, adapters on them at the full one, ten times as much (Schulman and
@@ -31,7 +31,7 @@ def choose_rates(params: OptimizerParams, *, width: int, batch_tokens: int, star
     has embeddings, norms and the output matrix, with its square root (as in nanochat, Karpathy 2025); alone, where it
     has the hidden matrices too, in proportion (muP, Yang et al. 2022), which at 768 and 4096 also gives about the
     rates of GPT-3 (Brown et al. 2020, table 2.1). A batch below the reference lowers all of them with its square root
-    (Malladi et al. 2022); a larger one leaves them, since published rates at 0.5 M tokens are those of 2 k tokens.
+    (Malladi et al. 2022); a larger one leaves them, since the rates of large published runs are no higher.
     Low-rank adapters always learn with AdamW.
     """
     narrower = _WIDTH / width

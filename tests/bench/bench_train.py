@@ -38,8 +38,9 @@ MODELS = {
     "50m": ModelParams(layers=10, width=640, heads=10),
 }
 TUNED = {"bf16": True, "torch_compile": True, "lr_scheduler_type": "cosine", "warmup_steps": 0.03}
-RUNG = 1.08
-"""Budgets of tokens are tried in steps of this factor."""
+FIRST_RUNG, RUNG = 1.4, 1.08
+"""Budgets of tokens are tried in steps of the first factor, then between two of them, down to the second."""
+STEP_TOKENS, MIN_STEPS = 8 * CONTEXT, 5
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Plan:
     learning_rates: tuple[float, ...]
 
 
-FULL = Plan("12m", 1_000_000, 1_200_000, 60_000, 300_000, 700_000, 60, ("3m", "12m", "50m"), (1e-3, 2e-3, 4e-3))
-QUICK = Plan("3m", 80_000, 120_000, 30_000, 60_000, 100_000, 20, ("3m",), (2e-3,))
+FULL = Plan("12m", 1_000_000, 1_200_000, 50_000, 220_000, 600_000, 60, ("3m", "12m", "50m"), (1e-3, 2e-3, 4e-3))
+QUICK = Plan("3m", 120_000, 120_000, 16_000, 40_000, 90_000, 20, ("3m",), (2e-3,))
 
 
 def main() -> None:
@@ -125,17 +126,22 @@ def ours(sides: Sides, model: ModelParams, seed: int, **recipe: object) -> Calla
 
 
 def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome:
-    """The run with the smallest budget of tokens, on the ladder from `guess`, that ends at `target` or below."""
-    tokens = guess
-    reached = None
-    while reached is None or tokens < reached.tokens:
-        outcome = train(round(tokens))
-        if outcome.loss <= target:
-            reached, tokens = outcome, tokens / RUNG
-        elif reached is not None:
-            break
+    """The run with the smallest budget of tokens, within RUNG or a step, that ends at `target` or below."""
+    tokens: float = guess
+    reached: Outcome | None = None
+    missed = 0
+    while reached is None or (reached.tokens > RUNG * missed and reached.tokens - missed > STEP_TOKENS):
+        outcome = train(max(round(tokens), MIN_STEPS * STEP_TOKENS))
+        if outcome.loss > target:
+            missed = outcome.tokens
         else:
-            tokens *= RUNG
+            reached = outcome
+            if outcome.steps == MIN_STEPS:
+                break
+        if reached is None:
+            tokens = missed * FIRST_RUNG
+        else:
+            tokens = (reached.tokens * missed) ** 0.5 if missed else reached.tokens / FIRST_RUNG
     return reached
 
 

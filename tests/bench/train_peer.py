@@ -26,7 +26,7 @@ from tasks.training.batch import Batch, make_batch, num_targets
 from tasks.training.objective import autocast, token_losses
 
 CPU = torch.device("cpu")
-SKIPPED_STEPS = 10
+SKIPPED_STEPS = 2
 """Steps at the start, with compilation, that the rate is not taken from."""
 
 

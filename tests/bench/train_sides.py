@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 CONTEXT = train_text.CONTEXT
 EVAL_BLOCKS = 128
 NEVER = 10**9
-RECORDED = 10
+RECORDED = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Outcome:
     tokens: int
     steps: int
     train_s: float
-    """Wall time of all steps with data, checkpoints and logging, at the rate after the first ten; start-up,
+    """Wall time of all steps with data, checkpoints and logging, at the rate after the first two; start-up,
     compilation (of both sides, where they compile) and the final evaluation are left out."""
     wall_s: float
     """Everything, from the start of the process."""

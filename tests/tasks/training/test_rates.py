@@ -20,7 +20,7 @@ def test_adamw_alone_has_about_the_rates_of_gpt_3(width, published):
 
 def test_muons_rate_serves_every_width_and_the_one_beside_it_falls_with_the_root():
     narrow, wide = (choose_rates(MUON, width=width, batch_tokens=4096) for width in (256, 1024))
-    assert narrow.muon == wide.muon == 0.02
+    assert narrow.muon == wide.muon == 0.012
     assert narrow.adamw / wide.adamw == pytest.approx(2, rel=0.05)
 
 
@@ -31,11 +31,11 @@ def test_what_is_set_is_taken_as_it_is():
 
 
 def test_a_quarter_of_the_batch_halves_the_rates():
-    assert choose_rates(MUON, width=384, batch_tokens=512) == Rates(0.01, 0.013)
+    assert choose_rates(MUON, width=384, batch_tokens=512) == Rates(0.006, 0.013)
 
 
 def test_trained_weights_learn_at_a_tenth_and_adapters_at_the_full_rate_with_adamw():
-    assert choose_rates(MUON, width=384, batch_tokens=4096, start="weights") == Rates(0.002, 0.0025)
+    assert choose_rates(MUON, width=384, batch_tokens=4096, start="weights") == Rates(0.0012, 0.0025)
     assert choose_rates(MUON, width=384, batch_tokens=4096, start="adapters") == Rates(None, 1.5e-3)
 
 
