@@ -8,8 +8,9 @@ import pytest
 from params.errors import ParameterError
 from params.pipeline import PipelineParams
 from params.run import RunParams
+from params.stop import PatienceParams, StopParams
 from params.survey import SourceParams, SurveyParams
-from params.train import ModelParams, PatienceParams, StopParams, TrainParams
+from params.train import ModelParams, TrainParams
 from tasks.estimation.adapting import Target, layout_of, this_machine
 from tasks.estimation.corpus import Corpus
 from tasks.estimation.estimate import Costs, Estimate, estimate

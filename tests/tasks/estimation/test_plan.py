@@ -2,7 +2,8 @@
 
 import pytest
 
-from params.train import PatienceParams, StopParams, TrainParams
+from params.stop import PatienceParams, StopParams
+from params.train import TrainParams
 from tasks.estimation.plan import token_plan
 
 
