@@ -127,21 +127,20 @@ def ours(sides: Sides, model: ModelParams, seed: int, **recipe: object) -> Calla
 
 def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome:
     """The run with the smallest budget of tokens, within RUNG or a step, that ends at `target` or below."""
-    tokens: float = guess
+    steps, missed = guess // STEP_TOKENS, MIN_STEPS - 1
     reached: Outcome | None = None
-    missed = 0
-    while reached is None or (reached.tokens > RUNG * missed and reached.tokens - missed > STEP_TOKENS):
-        outcome = train(max(round(tokens), MIN_STEPS * STEP_TOKENS))
+    while reached is None or reached.steps > max(RUNG * missed, missed + 1):
+        outcome = train(steps * STEP_TOKENS)
         if outcome.loss > target:
-            missed = outcome.tokens
+            missed = outcome.steps
         else:
             reached = outcome
-            if outcome.steps == MIN_STEPS:
-                break
         if reached is None:
-            tokens = missed * FIRST_RUNG
+            steps = round(missed * FIRST_RUNG)
+        elif missed < MIN_STEPS:
+            steps = max(MIN_STEPS, round(reached.steps / FIRST_RUNG))
         else:
-            tokens = (reached.tokens * missed) ** 0.5 if missed else reached.tokens / FIRST_RUNG
+            steps = min(reached.steps - 1, max(missed + 1, round((reached.steps * missed) ** 0.5)))
     return reached
 
 
