@@ -150,16 +150,24 @@ def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Itera
     yield from store.removed()
 
 
-def find_run(home: Home, start: str | None = None) -> RunRecord:
-    """The run whose id begins so; the newest run without a beginning."""
+def find_run(home: Home, start: str | None = None, *, stage: str | None = None) -> RunRecord:
+    """The run whose id begins so; without a beginning the newest, or the newest that came to a stage."""
     records = list(run_records(home.store))
     if start is None and not records:
         raise ParameterError(f"no runs in {home.root} yet; start one with gristmill run")
-    found = [record for record in records if record.run_id.startswith(start)] if start else records[-1:]
+    if start is None:
+        came = [record for record in records if _came_to(record, stage)]
+        return (came or [record for record in records if record.status == "completed"] or records)[-1]
+    found = [record for record in records if record.run_id.startswith(start)]
     if len(found) == 1:
         return found[0]
     what = f"{len(found)} runs begin with" if found else "no run is named"
     raise ParameterError(f"{what} {start!r}; gristmill runs list shows them")
+
+
+def _came_to(record: RunRecord, stage: str | None) -> bool:
+    """Whether a run has a stage, or a part of it such as train.first."""
+    return stage is None or any(name == stage or name.startswith(f"{stage}.") for name in record.stages)
 
 
 def _status(home: Home, record: RunRecord) -> str:

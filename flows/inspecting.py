@@ -37,7 +37,7 @@ _SIDES = (("kept", ("kept", "train")), ("rejected", ("rejected",)))
 def inspect(arguments: argparse.Namespace) -> int:
     """Print random kept and rejected documents of a stage, its histograms and its largest clusters."""
     home = locate_home(arguments.home)
-    result = _result(home, find_run(home, arguments.run), arguments.stage)
+    result = _result(home, find_run(home, arguments.run, stage=arguments.stage), arguments.stage)
     console = make_console()
     console.print(Text(f"{result.stage} {result.fingerprint[:8]}: {headline(result)}", style="bold"))
     console.print(Text(str(result.folder), style="dim"))
@@ -54,7 +54,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 def why(arguments: argparse.Namespace) -> int:
     """Print the way of a document through the newest run, or the documents of a block."""
     home = locate_home(arguments.home)
-    record = find_run(home, arguments.run)
+    record = find_run(home, arguments.run, stage="shard")
     results = [result for stage in record.stages if (result := _stored(home, record, stage)) is not None]
     console = make_console()
     shards = next((result for result in results if result.stage == "shard"), None)

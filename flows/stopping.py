@@ -50,7 +50,7 @@ class Training:
 def why_stopped(arguments: argparse.Namespace) -> int:
     """Print what fired, what followed, and the last reading of every rule."""
     home = locate_home(arguments.home)
-    record = find_run(home, arguments.run)
+    record = find_run(home, arguments.run, stage="train")
     training = _training(home, record)
     console = make_console()
     console.print(Text(f"run {record.run_id}: {_end(training)}", style="bold"))
@@ -75,7 +75,7 @@ def why_stopped(arguments: argparse.Namespace) -> int:
 def replay_rules(arguments: argparse.Namespace) -> int:
     """Print which rules would have fired on the recorded curve, and what training after that was worth."""
     home = locate_home(arguments.home)
-    record = find_run(home, arguments.run)
+    record = find_run(home, arguments.run, stage="train")
     training = _training(home, record)
     points = training.points
     tokens = [point["tokens"] / point["step"] for point in points if "tokens" in point]

@@ -52,8 +52,10 @@ class TrainParams(Params):
     """Blocks per optimizer step, over all ranks."""
     micro_blocks: int | None = Field(default=None, ge=1)
     """Blocks per forward pass of one rank; null for all of the rank's share. Smaller saves memory."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Arithmetic of the matrix products; auto takes bf16 where the processor has it."""
+    checkpoint_activations: bool = False
+    """Keep only the input of each block and compute the rest again: less memory, a third more time."""
     eval_every_steps: int = Field(default=100, ge=1)
     """Steps between two evaluations on the validation split."""
     eval_blocks: int = Field(default=64, ge=1)

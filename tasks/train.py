@@ -221,9 +221,10 @@ def _report(out: Path, code: int, output: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if report["verdict"] == "broken":
         path.unlink()
+        rates = ", ".join(f"{name} {rate:.3g}" for name, rate in report["rates"].items() if rate is not None)
         raise BrokenTrainingError(
-            f"training broke: {report['reason']}. Nothing is released from it; lower train.optimizer.muon_lr or "
-            "train.optimizer.lr, or raise train.schedule.warmup_steps"
+            f"training broke: {report['reason']}. Nothing is released from it; set a lower train.optimizer.muon_lr and "
+            f"train.optimizer.lr (the rates were {rates}), or raise train.schedule.warmup_steps"
         )
     return report
 

@@ -65,9 +65,11 @@ def memory_parts(shape: ModelShape, layout: Layout) -> MemoryParts:
 
 
 def optimizer_bytes(shape: ModelShape, *, muon: bool) -> int:
-    """AdamW keeps two float32 moments for each parameter, Muon one."""
+    """AdamW keeps two float32 moments for each parameter, Muon one, and one number for each row or column of a matrix,
+    of whichever there are more (NorMuon)."""
     by_muon = matrix_elements(shape) if muon else 0
-    return _FLOAT32 * (2 * (count_parameters(shape).total - by_muon) + by_muon)
+    sides = shape.layers * sum(max(matrix) for matrix in shape.matrices) if muon else 0
+    return _FLOAT32 * (2 * (count_parameters(shape).total - by_muon) + by_muon + sides)
 
 
 def layer_activation_bytes(shape: ModelShape, *, half: bool) -> int:

@@ -12,6 +12,7 @@ SUMS = "SHA256SUMS"
 """As sha256sum -c reads it."""
 FACTS = "bundle.json"
 """What the bundle is: the name, the served variant, its figures."""
+_WEIGHTS_OF_ONNX = ".onnx.data"
 COMMON = ("generate.py", "MODEL_CARD.md", "README.md", FACTS, SUMS)
 """Files that go along with any variant."""
 
@@ -25,9 +26,15 @@ def place_folder(source: Path, target: Path, *, skip: Iterable[str] = ()) -> Non
 
 
 def place_file(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where that cannot be done (other filesystem, no such links)."""
+    """Hard-link a file, or copy it where that cannot be done (other filesystem, no such links).
+
+    Weights of an ONNX graph are copied: onnx reads none from a file that has a second name.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
+    if source.name.endswith(_WEIGHTS_OF_ONNX):
+        shutil.copyfile(source, target)
+        return
     try:
         os.link(source, target)
     except OSError:

@@ -137,13 +137,15 @@ class Loop:
         with self.clock.timing("step"):
             loss, grad_norm = self._gradients()
             self.progress.step += 1
-            if not self.parts.optimizers.overflowed(grad_norm):
-                decision = self.judge.before_update(loss, grad_norm)
-                if decision is not None and decision.action == "stop":
-                    return decision
-                if decision is not None:
-                    self._put_right(decision)
-                    return None
+            if self.parts.optimizers.overflowed(grad_norm):  # of fp16: the scale is lowered, and that is all
+                self._update(self.judge.factor(), grad_norm)
+                return None
+            decision = self.judge.before_update(loss, grad_norm)
+            if decision is not None and decision.action == "stop":
+                return decision
+            if decision is not None:
+                self._put_right(decision)
+                return None
             factor = self.judge.factor()
             metrics = {"lr_factor": factor, **self._update(factor, grad_norm)}
         val_loss = None

@@ -15,10 +15,17 @@ from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
 from tasks.training.batch import Batch, make_batch, num_targets
 from tasks.training.job import Job
-from tasks.training.objective import Objective, TokenLoss, arithmetic, can_compile, make_objective
+from tasks.training.objective import (
+    Objective,
+    TokenLoss,
+    arithmetic,
+    can_compile,
+    checkpoint_activations,
+    make_objective,
+)
 from tasks.training.optimizers import Optimizers, make_optimizers
 from tasks.training.order import DataOrder
-from tasks.training.rates import Rates, choose_rates
+from tasks.training.rates import Rates, Start, choose_rates
 from tasks.training.stopping.making import make_rules, step_budget
 from tasks.training.stopping.tree import Node
 
@@ -100,11 +107,14 @@ def set_up(job: Job) -> Parts:
     validation = Blocks(sorted((job.shards / "validation").glob("*.arrow")))
     started = _start(job, train.context)
     model = started.model.to(accelerator.device)
+    if params.checkpoint_activations:
+        checkpoint_activations(model)
     loss = TokenLoss(model)
     dtype = arithmetic(params.precision, accelerator.device)
     compiled = job.settings.compile and can_compile(accelerator.device)
     tokens_per_step = params.batch_blocks * train.context
-    rates = choose_rates(params.optimizer, width=model.config.hidden_size, batch_tokens=tokens_per_step)
+    kind: Start = "adapters" if started.adapter is not None else "weights" if job.weights or job.start else "scratch"
+    rates = choose_rates(params.optimizer, width=model.config.hidden_size, batch_tokens=tokens_per_step, start=kind)
     budget, rules = _ending(params, train)
     return Parts(
         job=job,

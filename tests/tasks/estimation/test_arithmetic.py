@@ -10,7 +10,7 @@ from tasks.estimation.arithmetic import muon_flops, token_flops
 from tasks.estimation.shape import ModelShape
 from tasks.model.build import build_model
 from tasks.training.batch import make_batch
-from tasks.training.objective import make_objective
+from tasks.training.objective import TokenLoss, make_objective
 
 
 def shape_of(params: ModelParams, vocab_size: int, context: int) -> ModelShape:
@@ -25,9 +25,9 @@ def test_operations_are_those_that_torch_counts_forward_and_backward(architectur
     model.set_attn_implementation("eager")  # torch counts no operations of the fused kernel for processors
     blocks = np.random.default_rng(0).integers(2, vocab_size, (rows, context + 1))
     batch = make_batch(blocks, begin=0, padding=1, device=torch.device("cpu"))
-    objective = make_objective(torch.device("cpu"), bf16=False, compiled=False)
+    objective = make_objective(torch.device("cpu"), dtype=None, compiled=False)
     with FlopCounterMode(display=False) as counter:
-        objective(model, batch).backward()
+        objective(TokenLoss(model), batch).backward()
     counted = counter.get_total_flops() / (rows * context)
     assert token_flops(shape_of(params, vocab_size, context)).total == pytest.approx(counted, rel=0.01)
 

@@ -13,8 +13,9 @@ from tasks.estimation.parameters import count_parameters
 from tasks.estimation.shape import ModelShape
 from tasks.model.build import build_model
 from tasks.training.batch import make_batch
-from tasks.training.objective import make_objective
+from tasks.training.objective import TokenLoss, make_objective
 from tasks.training.optimizers import make_optimizers, optimizer_tensors
+from tasks.training.rates import Rates
 
 VOCAB, CONTEXT, ROWS = 300, 64, 2
 CPU = torch.device("cpu")
@@ -40,7 +41,7 @@ def kept_bytes(params: ModelParams, *, bf16: bool) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        make_objective(CPU, bf16=bf16, compiled=False)(model, batch)
+        make_objective(CPU, dtype=torch.bfloat16 if bf16 else None, compiled=False)(TokenLoss(model), batch)
     return sum(kept.values())
 
 
@@ -58,10 +59,10 @@ def test_a_layer_keeps_what_the_formula_says(architecture, kv_heads, bf16):
 def test_the_optimizer_keeps_what_the_formula_says(name):
     params = ModelParams(layers=2, width=64, heads=2)
     model = build_model(params, vocab_size=VOCAB, context=CONTEXT, begin=0, end=0, padding=1, seed=1)
-    optimizers = make_optimizers(OptimizerParams(name=name), model, CPU)
+    optimizers = make_optimizers(OptimizerParams(name=name), model, Rates(0.02 if name == "muon" else None, 0.003))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    optimizers.step(1.0)
+    optimizers.step(1.0, 1.0)
     measured = sum(t.nbytes for t in optimizer_tensors(optimizers).values() if t.ndim)
     shape = ModelShape.of(params, vocab_size=VOCAB, context=CONTEXT)
     assert optimizer_bytes(shape, muon=name == "muon") == measured
