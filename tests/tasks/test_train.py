@@ -8,17 +8,22 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
+import pyarrow as pa
 import pytest
 
 from params.errors import ParameterError, TrainingError
 from params.run import RunParams
-from params.stop import PatienceParams, StopParams
+from params.stop import LossSpikeParams, PatienceParams, StopParams
 from params.train import ModelParams, OptimizerParams, ScheduleParams, TrainParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
+from tasks.shards.blocks import Blocks
 from tasks.train import identity, train
+from tasks.training.curve import read_points
+from tasks.training.order import DataOrder
 from tasks.training.orders import Order, OrderBook
 
 MODEL = ModelParams(layers=2, width=32, heads=2)
@@ -256,3 +261,46 @@ def test_a_checkpoint_is_known_by_its_content_and_a_damaged_one_refused(undistur
     (copy / "weights.safetensors").write_bytes(b"")
     with pytest.raises(ParameterError, match=r"weights.safetensors changed .* let gristmill branch find it"):
         identity(of[0], run)
+
+
+def spoiled(shards: Manifest, folder: Path, step: int) -> Manifest:
+    """The same shards, but for noise in the blocks that a step trains on."""
+    shutil.copytree(shards.folder / "validation", folder / "validation")
+    (folder / "train").mkdir()
+    paths = shards.paths("train/*.arrow")
+    bad = DataOrder(len(Blocks(paths)), batch_blocks=4, seed=1).batch(step - 1)
+    first, noise = 0, np.random.default_rng(0)
+    for path in paths:
+        blocks = Blocks([path])
+        rows = blocks[np.arange(len(blocks))]
+        for number in bad[(bad >= first) & (bad < first + len(rows))]:
+            rows[number - first] = noise.integers(3, 300, rows.shape[1])
+        first += len(rows)
+        values = pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.uint16).reshape(-1)), rows.shape[1])
+        batch = pa.record_batch([values], names=["input_ids"])
+        with pa.OSFile(str(folder / "train" / path.name), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+    return shards.located(folder)
+
+
+@pytest.mark.parametrize(("action", "skipped"), [("skip_step", 0), ("rewind", 10)])
+def test_a_spike_is_put_right_and_what_was_done_survives_a_kill(tokenizer, shards, run, tmp_path, action, skipped):
+    spike = LossSpikeParams(action=action, window=20, deviations=3)
+    params = PARAMS.model_copy(update={"stop": StopParams(max_steps=40, loss_spike=spike)})
+    data = spoiled(shards, tmp_path / "shards", 30)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for out in (whole, killed):
+        out.mkdir()
+        if out == killed:
+            killer = kill_the_rank_at(out, 36)
+            with pytest.raises(TrainingError):
+                train.work(params, tokenizer, data, out=out, run=with_settings(run, SETTINGS))
+            killer.join()
+        metrics = train.work(params, tokenizer, data, out=out, run=with_settings(run, SETTINGS))
+    assert metrics.counts["steps"] == 40
+    assert json.loads((whole / "stop.json").read_text())["skipped_steps"] == skipped
+    said = [point["event"] for point in read_points(whole / "logs" / "metrics.jsonl") if "event" in point]
+    assert len(said) == 1
+    assert said[0].endswith("its update left out" if action == "skip_step" else "back to step 20")
+    for name in ("curve.jsonl", "stop.json", "model/model.safetensors"):
+        assert digest_file(whole / name) == digest_file(killed / name), name
