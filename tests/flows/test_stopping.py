@@ -2,9 +2,17 @@
 
 import re
 
+import pytest
 
-def test_why_it_stopped_is_named_with_the_value_of_every_rule(finished, shell):
-    said = shell("why-stopped")
+
+@pytest.fixture
+def run_id(finished) -> str:
+    """The finished run: other tests leave newer ones."""
+    return re.search(r"^Run (\S+)", finished.stdout, re.MULTILINE)[1]
+
+
+def test_why_it_stopped_is_named_with_the_value_of_every_rule(run_id, shell):
+    said = shell("why-stopped", run_id)
     assert said.returncode == 0, said.stderr
     assert re.search(r"ended after step 12 by max_steps \(budget\): 12 steps done", said.stdout)
     assert re.search(r"max_steps +│ fires +│ 12 +│ 12 +│ 12 ", said.stdout)
@@ -12,8 +20,8 @@ def test_why_it_stopped_is_named_with_the_value_of_every_rule(finished, shell):
     assert said.stderr == ""
 
 
-def test_replay_says_when_another_rule_would_have_fired_and_what_later_training_gained(finished, shell):
-    said = shell("replay", "--set", "train.stop.target_loss=100")
+def test_replay_says_when_another_rule_would_have_fired_and_what_later_training_gained(run_id, shell):
+    said = shell("replay", run_id, "--set", "train.stop.target_loss=100")
     assert said.returncode == 0, said.stderr
     text = " ".join(said.stdout.split())
     assert re.search(r"step 6: target_loss would have ended it \(converged\): validation loss [\d.]+ reached 100", text)
@@ -21,19 +29,19 @@ def test_replay_says_when_another_rule_would_have_fired_and_what_later_training_
     assert "step 12: max_steps would have fired later (budget): 12 steps done" in text
 
 
-def test_replay_of_a_rule_that_stays_quiet_says_how_far_it_was(finished, shell):
-    said = shell("replay", "--set", "train.stop.patience.evals=5")
+def test_replay_of_a_rule_that_stays_quiet_says_how_far_it_was(run_id, shell):
+    said = shell("replay", run_id, "--set", "train.stop.patience.evals=5")
     assert said.returncode == 0, said.stderr
     assert "patience: quiet, " in said.stdout
 
 
-def test_replay_tells_of_mistakes_without_a_traceback(finished, shell):
+def test_replay_tells_of_mistakes_without_a_traceback(run_id, shell):
     for assignment, message in (
         ("train.seed=3", "replay changes train.stop only"),
         ("train.stop.patience.eval=5", "train.stop.patience.eval: Extra inputs are not permitted"),
         ("train.stop.any=[]", "train.stop: any of nothing"),
     ):
-        said = shell("replay", "--set", assignment)
+        said = shell("replay", run_id, "--set", assignment)
         assert said.returncode == 2
         assert message in said.stderr
         assert "Traceback" not in said.stderr

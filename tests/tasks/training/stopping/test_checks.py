@@ -1,6 +1,7 @@
 """What cannot work is told before training starts."""
 
 import re
+import shlex
 import sys
 
 import pytest
@@ -86,7 +87,7 @@ def test_rules_that_can_work_pass():
         "patience": {},
         "plateau": {"steps": 500, "metric": "loss"},
         "metric": {"name": "f1", "above": 0.9},
-        "command": {"run": f"{sys.executable} -c pass"},
+        "command": {"run": f"{shlex.quote(sys.executable)} -c pass"},
         "all": [{"max_steps": 100}, {"not": {"metric": {"name": "val_loss", "above": 3}}}],
         "any": [{"not": {"metric": {"name": "f1", "above": 0.1}}, "after": {"steps": 100}}],
         "loss_spike": {},

@@ -1,14 +1,17 @@
 """Files and commands that ask a run to end: real ones."""
 
+import shlex
 import sys
 from pathlib import Path
 
 from params.stop import CommandParams, StopParams
 from tasks.training.stopping.outside import Command, Outside
 
+PYTHON = shlex.quote(sys.executable)
+
 
 def command(code, **more):
-    params = CommandParams(run=f'{sys.executable} -c "{code}"', **{"every_evals": 1} | more)
+    params = CommandParams(run=f'{PYTHON} -c "{code}"', **{"every_evals": 1} | more)
     return Command(params)
 
 
@@ -74,7 +77,7 @@ def test_a_command_under_way_ends_with_the_run():
         StopParams.model_validate(
             {
                 "max_steps": 9,
-                "command": {"run": f"{sys.executable} -c 'import time; time.sleep(600)'", "every_evals": 1},
+                "command": {"run": f"{PYTHON} -c 'import time; time.sleep(600)'", "every_evals": 1},
             }
         )
     )
