@@ -234,6 +234,7 @@ def test_asked_to_stop_training_ends_with_what_it_learned(tokenizer, shards, run
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_made_longer_from_where_its_decay_began_a_run_ends_as_if_it_had_been_planned_so(
     undisturbed, tokenizer, shards, run, tmp_path
 ):
@@ -283,6 +284,7 @@ def spoiled(shards: Manifest, folder: Path, step: int) -> Manifest:
     return shards.located(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("action", "skipped"), [("skip_step", 0), ("rewind", 10)])
 def test_a_spike_is_put_right_and_what_was_done_survives_a_kill(tokenizer, shards, run, tmp_path, action, skipped):
     spike = LossSpikeParams(action=action, window=20, deviations=3)
