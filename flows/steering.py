@@ -17,8 +17,6 @@ from tasks.artifacts.store import Store
 from tasks.context import orders_of
 from tasks.training.orders import Order, OrderBook
 
-ACTIONS = ("save", "stop", "pause", "continue", "last-phase", "set")
-
 
 def steer(arguments: argparse.Namespace) -> int:
     """Give an order to the training of a run."""

@@ -24,7 +24,7 @@ from tasks.estimation.shape import ModelShape
 from tasks.tokenizer.files import CONFIG, TOKENIZER
 from tasks.training.curve import read_points
 from tasks.training.job import Job
-from tasks.training.launch import command, environment
+from tasks.training.launch import start_training
 
 _SKIPPED = 2
 """First steps, in which kernels are compiled and buffers made."""
@@ -114,14 +114,7 @@ def _time(job: Job, job_path: Path, output: Path) -> Trial | Failed:
 def _running(job: Job, job_path: Path, output: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The training process; its ranks end with it (see tasks.training.parent)."""
     with output.open("wb") as file:
-        process = subprocess.Popen(
-            command(job, job_path),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment(job),
-            start_new_session=True,
-        )
+        process = start_training(job, job_path, file)
         try:
             yield process
         finally:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tasks.training.curve import read_points
 from tasks.training.job import Job
@@ -39,14 +39,7 @@ def run_training(
     curve, seen = job.out / "logs" / "metrics.jsonl", 0
     warnings = _new_warnings(log_path)
     with log_path.open("wb") as output:  # what an earlier attempt said would pass for what this one says
-        process = subprocess.Popen(
-            command(job, job_path),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment(job),
-            start_new_session=True,
-        )
+        process = start_training(job, job_path, output)
         with _ended(process):
             next_look = time.monotonic() + job.settings.log_every_s
             while process.poll() is None:
@@ -62,6 +55,18 @@ def run_training(
             for warning in next(warnings):
                 on_warning(warning)
     return process.returncode
+
+
+def start_training(job: Job, job_path: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """The training process of a job, in a session of its own; all that it says goes to `output`."""
+    return subprocess.Popen(
+        command(job, job_path),
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env=environment(job),
+        start_new_session=True,
+    )
 
 
 def command(job: Job, job_path: Path) -> list[str]:
