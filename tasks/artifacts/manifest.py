@@ -1,6 +1,6 @@
 """What a sealed result says of itself."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -106,8 +106,9 @@ class Manifest(_Record):
         return InputRecord(stage=self.stage, fingerprint=self.fingerprint, digest=self.digest)
 
     def paths(self, pattern: str) -> list[Path]:
-        """Files whose relative path matches a glob pattern, in name order."""
-        return [self.folder / f.path for f in sorted(self.files, key=lambda f: f.path) if Path(f.path).match(pattern)]
+        """Files whose whole relative path matches a glob pattern, in name order."""
+        names = sorted(file.path for file in self.files)
+        return [self.folder / name for name in names if PurePosixPath(f"/{name}").match(f"/{pattern}")]
 
 
 class Recipe(_Record):

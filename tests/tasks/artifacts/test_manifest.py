@@ -60,6 +60,11 @@ def test_paths_come_in_name_order_and_match_a_pattern(tmp_path: Path):
     assert found == [tmp_path / "kept/1.arrow", tmp_path / "kept/2.arrow"]
 
 
+def test_a_pattern_matches_whole_paths_and_not_the_ends_of_longer_ones(tmp_path: Path):
+    files = [FileRecord(path=path, size_bytes=0, sha256="") for path in ("train/0.arrow", "pieces/train/0.arrow")]
+    assert manifest(files=files).located(tmp_path).paths("train/*.arrow") == [tmp_path / "train/0.arrow"]
+
+
 def test_a_pending_result_stands_for_one_not_made_yet():
     assert Manifest.pending("train").is_pending
     assert not manifest().is_pending
