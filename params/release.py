@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from params.base import Params
+from params.compress import Variant
 
 
 class ReleaseParams(Params):
@@ -12,8 +13,8 @@ class ReleaseParams(Params):
 
     model_name: str = Field(default="gristmill-quickstart", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the registered model."""
-    serve: Literal["fp32", "int8", "int4"] = "int8"
-    """Variant that is served: the gate tests this very file."""
+    serve: Variant | Literal["fp32", "auto"] = "int8"
+    """Variant that is served: the gate tests this very file; auto for the one that compress.pick takes."""
     max_bits_per_byte: float | None = Field(default=None, gt=0)
     """Worst test bits per byte that may be released; null for no absolute limit."""
     max_loss_increase: float = Field(default=0.05, gt=0)

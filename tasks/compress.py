@@ -1,10 +1,11 @@
-"""Quantize the exported graph, and keep what loses little."""
+"""Make smaller variants of the exported graph, and keep what loses little."""
 
 import json
 import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,48 +17,64 @@ from tasks.stage import stage
 
 if TYPE_CHECKING:
     from tasks.compression.quality import Quality
+    from tasks.compression.sweep import Point
 
 log = logging.getLogger(__name__)
 _DIGITS = 6
 
 
-@stage(version=1)
+PICKED = "picked.json"
+
+
+@stage(version=2)
 def compress(params: CompressParams, graph: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
-    """Quantized variants, each in a folder of its own, ready to run, and quality.json about all of them.
+    """Smaller variants, each in a folder of its own, ready to run; quality.json about all, picked.json about the best.
 
     Every variant is loaded and run on held-out blocks; one that loses more than params.max_loss_increase is removed,
-    with the reason in quality.json and in the facts of the result.
+    with the reason in quality.json and in the facts of the result. Speeds vary from run to run: they are in the
+    metrics, and with the plot in logs/, outside the digest.
     """
     from tasks.compression.quality import decode_tokens_per_s, measure_quality
+    from tasks.compression.sweep import Point, pick, save_sweep
+    from tasks.compression.variants import make_variant
     from tasks.graph.held_out import held_out_blocks
     from tasks.graph.served import graph_bytes
     from tasks.serving.generator import OnnxModel
 
     folders = {"fp32": graph.folder / "fp32"} | {name: out / name for name in params.variants}
     for name in params.variants:
-        _make_variant(folders["fp32"], folders[name], name, params)
+        calibration = partial(_calibration, shards, params.calibration_blocks)
+        make_variant(name, folders["fp32"], folders[name], params=params, calibration=calibration)
     models = {name: OnnxModel(folder) for name, folder in folders.items()}
     blocks = held_out_blocks(shards, params.check_blocks)
     quality = measure_quality(models, blocks, greedy_tokens=params.greedy_tokens)
-    sizes = {name: graph_bytes(folder) for name, folder in folders.items()}
-    speeds = {name: decode_tokens_per_s(model, blocks, params.greedy_tokens) for name, model in models.items()}
     rejected = _rejected(quality, params)
-    _save_report(out / "quality.json", quality, sizes, rejected)
+    points = {
+        name: Point(
+            size_bytes=graph_bytes(folders[name]),
+            loss_increase=quality[name].loss_increase,
+            tokens_per_s=decode_tokens_per_s(model, blocks, params.greedy_tokens),
+            is_kept=name not in rejected,
+        )
+        for name, model in models.items()
+    }
+    picked = pick(points, params.pick)
+    save_sweep(points, out / "logs", picked=picked)
+    _save_report(out / "quality.json", quality, points, rejected)
+    write_atomic(out / PICKED, json.dumps({"variant": picked, "by": params.pick}) + "\n")
     for dropped, reason in rejected.items():
         log.warning("%s is not kept: %s", dropped, reason)
         shutil.rmtree(folders[dropped])
-    return _metrics(quality, sizes, speeds, rejected)
+    return _metrics(quality, points, rejected, picked)
 
 
-def _make_variant(source: Path, out: Path, name: str, params: CompressParams) -> None:
-    from tasks.compression.quantize import BITS, quantize_graph
-    from tasks.graph.served import copy_companions
-    from tasks.serving.generator import Settings
+def _calibration(shards: Manifest, limit: int) -> list[list[int]]:
+    """Training blocks, spread evenly, without the last target."""
+    from tasks.shards.blocks import Blocks, evenly
 
-    shutil.rmtree(out, ignore_errors=True)
-    vocab_size = Settings.load(source).vocab_size
-    quantize_graph(source, out, bits=BITS[name], block_size=params.block_size, vocab_size=vocab_size)
-    copy_companions(source, out)
+    blocks = Blocks(shards.paths("train/*.arrow"))
+    taken: list[list[int]] = blocks[evenly(len(blocks), limit)][:, :-1].tolist()
+    return taken
 
 
 def _rejected(quality: "dict[str, Quality]", params: CompressParams) -> dict[str, str]:
@@ -70,29 +87,30 @@ def _rejected(quality: "dict[str, Quality]", params: CompressParams) -> dict[str
     }
 
 
-def _save_report(path: Path, quality: "dict[str, Quality]", sizes: dict[str, int], rejected: Mapping[str, str]) -> None:
+def _save_report(
+    path: Path, quality: "dict[str, Quality]", points: "dict[str, Point]", rejected: Mapping[str, str]
+) -> None:
     report: dict[str, dict[str, Any]] = {}
     for name, found in quality.items():
         figures = {key: float(f"{value:.{_DIGITS}g}") for key, value in asdict(found).items()}
-        report[name] = {"bytes": sizes[name], **figures}
+        report[name] = {"bytes": points[name].size_bytes, **figures}
         if name in rejected:
             report[name]["rejected"] = rejected[name]
     write_atomic(path, json.dumps(report, indent=1) + "\n")
 
 
 def _metrics(
-    quality: "dict[str, Quality]", sizes: dict[str, int], speeds: dict[str, float], rejected: Mapping[str, str]
+    quality: "dict[str, Quality]", points: "dict[str, Point]", rejected: Mapping[str, str], picked: str
 ) -> Metrics:
-    kept = [name for name in quality if name not in rejected]
-    values = {f"{name}_decode_tokens_per_s": speed for name, speed in speeds.items()}
+    values = {f"{name}_decode_tokens_per_s": point.tokens_per_s for name, point in points.items()}
     for name, found in quality.items():
         if name != "fp32":
             values |= {f"{name}_loss_increase": found.loss_increase, f"{name}_kl": found.kl}
             values |= {f"{name}_top1_agreement": found.top1_agreement}
-    facts = {"variants": ", ".join(kept)} | {f"{name}_rejected": reason for name, reason in rejected.items()}
+    facts = {"variants": ", ".join(name for name in quality if name not in rejected), "picked": picked}
     return Metrics(
-        headline=", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in sizes.items()),
-        counts={f"{name}_bytes": size for name, size in sizes.items()},
+        headline=", ".join(f"{name} {point.size_bytes / 1e6:,.1f} MB" for name, point in points.items()),
+        counts={f"{name}_bytes": point.size_bytes for name, point in points.items()},
         values=values,
-        facts=facts,
+        facts=facts | {f"{name}_rejected": reason for name, reason in rejected.items()},
     )

@@ -9,6 +9,7 @@ from params.errors import ReleaseError
 from params.release import ReleaseParams
 from tasks.artifacts.digest import digest_value, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.compress import PICKED
 from tasks.context import Run
 from tasks.stage import stage
 
@@ -39,6 +40,8 @@ def release(
     from tasks.registry.gate import gate_checks
     from tasks.registry.lineage import ancestors
 
+    if params.serve == "auto":
+        params = params.model_copy(update={"serve": _read(variants.folder / PICKED)["variant"]})
     bundle = out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     _place(bundle, model, evaluation, graph, variants)

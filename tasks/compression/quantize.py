@@ -1,19 +1,21 @@
 """Weight-only quantization of a float32 graph: matrix products and token embeddings, block by block."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from tasks.compression.calibrate import input_moments
+from tasks.compression.gptq import gptq
 from tasks.compression.normalize import normalize_graph
 
 log = logging.getLogger(__name__)
 
-BITS = {"int8": 8, "int4": 4}
 ACCURACY_LEVEL = 4
 """Products are computed on activations rounded to int8, block by block.
 
@@ -25,21 +27,34 @@ _INLINE_BYTES = 1024
 Array = npt.NDArray[Any]
 
 
-def quantize_graph(source: Path, out: Path, *, bits: int, block_size: int, vocab_size: int) -> None:
+def quantize_graph(
+    source: Path,
+    out: Path,
+    *,
+    bits: int,
+    block_size: int,
+    vocab_size: int,
+    calibration: Sequence[list[int]] = (),
+) -> None:
     """Write the graph of `source` to `out` with weights of `bits` bits and one scale and zero point per block.
 
     Matrix products become MatMulNBits; token embeddings become GatherBlockQuantized and share the bytes of the output
-    layer when the two are tied. Biases, norms and positions stay float32.
+    layer when the two are tied. Biases, norms and positions stay float32. Weights are rounded to the nearest, or by
+    GPTQ where there are `calibration` blocks of text to see what they are multiplied with.
     """
     quantizer = _quantizer_module()
     model = onnx.load(source / "model.onnx")
     normalize_graph(model)
+    plain = {f"{tensor.name}_Q{bits}": tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    moments = input_moments(model, source, calibration) if calibration else {}
     config = quantizer.DefaultWeightOnlyQuantConfig(
         block_size=block_size, is_symmetric=False, accuracy_level=ACCURACY_LEVEL, bits=bits
     )
     process = quantizer.MatMulNBitsQuantizer(model, algo_config=config)
     process.process()
     model = process.model.model
+    tables = {tuple(tensor.dims)[::-1] for tensor in _tables(model, vocab_size)}
+    _round_by_text(model, plain, moments, spared=tables, bits=bits, block_size=block_size)
     pack = quantizer.DefaultWeightOnlyQuantizer(config).qbits_block_quant
     _quantize_embeddings(model, pack, bits=bits, block_size=block_size, vocab_size=vocab_size)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,16 +79,47 @@ def _quantizer_module() -> Any:
     return matmul_nbits_quantizer
 
 
+def _round_by_text(
+    model: ModelProto,
+    plain: Mapping[str, TensorProto],
+    moments: Mapping[str, Array],
+    *,
+    spared: set[tuple[int, ...]],
+    bits: int,
+    block_size: int,
+) -> None:
+    """Round the weights of every product whose inputs were seen once more, by GPTQ, in place.
+
+    The output layer stays as it is where token embeddings have its shape: the two may be one matrix, stored once.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        seen = moments.get(node.input[0]) if node.op_type == "MatMulNBits" else None
+        if seen is None or tuple(plain[node.input[1]].dims) in spared:
+            continue
+        codes = gptq(numpy_helper.to_array(plain[node.input[1]]), seen, bits=bits, block_size=block_size)
+        for name, array in zip(node.input[1:4], codes.packed(bits), strict=True):
+            there = tensors[name]
+            there.CopyFrom(numpy_helper.from_array(array.reshape(tuple(there.dims)), name))
+
+
+def _tables(model: ModelProto, vocab_size: int) -> list[TensorProto]:
+    """Token embeddings, (vocabulary, width), that are looked up in."""
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    tensors = (tensor for tensor in model.graph.initializer if tensor.name in looked_up)
+    return [tensor for tensor in tensors if len(tensor.dims) == 2 and tensor.dims[0] == vocab_size]
+
+
 def _quantize_embeddings(model: ModelProto, pack: Any, *, bits: int, block_size: int, vocab_size: int) -> None:
     """Replace lookups in a (vocabulary, width) table, in place.
 
     A width that is no multiple of the block would need padded rows; then the table stays float32, which is said.
     """
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tables = {tensor.name: tensor for tensor in _tables(model, vocab_size)}
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        table = tensors.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or len(table.dims) != 2 or table.dims[0] != vocab_size:
+        table = tables.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None:
             nodes.append(node)
         elif table.dims[1] % block_size:
             log.info("token embeddings stay float32: width %d is no multiple of %d", table.dims[1], block_size)

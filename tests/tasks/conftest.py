@@ -27,6 +27,7 @@ TEXTS = [
 ] * 4
 CONTEXT = 64
 WIDTH = 64
+VARIANTS = ("int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16")
 BEGIN, PADDING = "<|endoftext|>", "<|pad|>"
 
 
@@ -103,7 +104,7 @@ class Workshop:
     def _variants(self, architecture: str) -> Manifest:
         from tasks.compress import compress
 
-        params = CompressParams(variants=("int8", "int4"), check_blocks=2, greedy_tokens=16, max_loss_increase=0.5)
+        params = CompressParams(variants=VARIANTS, check_blocks=2, greedy_tokens=16, max_loss_increase=0.5)
         inputs = (self.graph(architecture), self.shards())
         return self.seal("compress", architecture, lambda out: compress.work(params, *inputs, out=out, run=self.run))
 
@@ -227,12 +228,13 @@ def token_stream(tokenizer) -> list[int]:
 
 
 def write_shards(out: Path, tokenizer) -> Metrics:
-    """The test split as blocks of CONTEXT + 1 tokens, the last one filled up with padding."""
+    """The same text to train on and to test, as blocks of CONTEXT + 1 tokens, the last one filled up with padding."""
     stream = np.array(token_stream(tokenizer), dtype=np.uint16)
     padded = np.pad(stream, (0, -(len(stream) - 1) % CONTEXT), constant_values=1)
     blocks = np.stack([padded[start : start + CONTEXT + 1] for start in range(0, len(padded) - 1, CONTEXT)])
     column = pa.FixedSizeListArray.from_arrays(pa.array(blocks.reshape(-1)), CONTEXT + 1)
-    _write_table(out / "test" / "000000.arrow", pa.table({"input_ids": column}))
+    for split in ("train", "test"):
+        _write_table(out / split / "000000.arrow", pa.table({"input_ids": column}))
     names = [f"{split}_{what}" for split in ("train", "validation", "test") for what in ("docs", "tokens")]
     return Metrics(counts=dict.fromkeys(names, 6))
 

@@ -1,0 +1,54 @@
+"""What the matrix products of a graph meet in calibration text: the second moments of their inputs."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import ModelProto, TensorProto, helper
+
+from tasks.graph.served import copy_companions
+from tasks.serving.generator import OnnxModel
+
+Array = npt.NDArray[Any]
+_PAST = "past_key_values."
+
+
+def input_moments(model: ModelProto, companions: Path, blocks: Sequence[list[int]]) -> dict[str, Array]:
+    """The sum of x xᵀ over all positions of `blocks`, by the name of the product's first input.
+
+    `companions` is a served folder whose tokenizer and settings belong to the graph.
+    """
+    names = _product_inputs(model)
+    moments: dict[str, Array] = {}
+    with tempfile.TemporaryDirectory(prefix="gristmill-calibrate-") as folder:
+        probe = ModelProto()
+        probe.CopyFrom(model)
+        probe.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
+        copy_companions(companions, Path(folder))
+        onnx.save(probe, Path(folder) / "model.onnx", save_as_external_data=True, location="model.onnx.data")
+        runner = OnnxModel(folder)
+        for block in blocks:
+            for name, values in zip(names, runner.session.run(names, _feeds(runner, block)), strict=True):
+                rows = np.asarray(values).reshape(-1, values.shape[-1]).astype(np.float64)
+                moments[name] = moments.get(name, 0.0) + rows.T @ rows
+    return moments
+
+
+def _product_inputs(model: ModelProto) -> list[str]:
+    """Names of tensors that are multiplied by constant matrices, each once."""
+    constants = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    products = (node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in constants)
+    return list(dict.fromkeys(node.input[0] for node in products))
+
+
+def _feeds(model: OnnxModel, block: Sequence[int]) -> Mapping[str, Array]:
+    """One block with an empty cache."""
+    settings = model.settings
+    tokens = np.array([block], np.int64)
+    empty = np.zeros((1, settings.num_kv_heads, 0, settings.head_dim), np.float32)
+    past = {tensor.name: empty for tensor in model.session.get_inputs() if tensor.name.startswith(_PAST)}
+    return model.feeds(tokens, np.ones_like(tokens)) | past

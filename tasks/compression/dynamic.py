@@ -1,0 +1,46 @@
+"""Matrix products in 8 bits, with one scale per output for weights and one per tensor, found as it runs, for inputs."""
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+
+from tasks.compression.normalize import normalize_graph
+
+_OPERATORS = ("MatMul", "Gather")
+
+
+def quantize_dynamically(source: Path, out: Path) -> None:
+    """Write the graph of `source` with 8-bit weights per channel and activations rounded when they are known.
+
+    Unsigned weights: with signed ones processors without VNNI saturate in between.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(source / "model.onnx")
+    normalize_graph(model)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gristmill-dynamic-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = Path(folder) / "model.onnx"
+        onnx.save(model, plain, save_as_external_data=True, location="model.onnx.data")
+        quiet = logging.Logger.manager.disable
+        logging.disable(logging.WARNING)  # advice on preparing graphs, which ours need not
+        try:
+            quantize_dynamic(
+                plain,
+                out / "model.onnx",
+                op_types_to_quantize=list(_OPERATORS),
+                per_channel=True,
+                weight_type=QuantType.QUInt8,
+                use_external_data_format=True,
+                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+            )
+        finally:
+            logging.disable(quiet)
+            root.handlers[:] = handlers
+            root.setLevel(level)

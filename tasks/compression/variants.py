@@ -1,0 +1,34 @@
+"""The variants of an exported graph: what each is called and how it is made."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from params.compress import CompressParams
+from tasks.compression.dynamic import quantize_dynamically
+from tasks.compression.half import halve_weights
+from tasks.compression.quantize import quantize_graph
+from tasks.graph.served import copy_companions
+from tasks.serving.generator import Settings
+
+Calibration = Callable[[], Sequence[list[int]]]
+"""Gives blocks of training text; called only by a variant that looks at text."""
+
+
+def make_variant(name: str, source: Path, out: Path, *, params: CompressParams, calibration: Calibration) -> None:
+    """Write a variant of the served folder `source` to `out`, ready to run."""
+    shutil.rmtree(out, ignore_errors=True)
+    if name in ("fp16", "bf16"):
+        halve_weights(source, out, kind=name)
+    elif name == "int8_dynamic":
+        quantize_dynamically(source, out)
+    else:
+        quantize_graph(
+            source,
+            out,
+            bits=8 if name == "int8" else 4,
+            block_size=params.block_size,
+            vocab_size=Settings.load(source).vocab_size,
+            calibration=calibration() if name == "int4_gptq" else (),
+        )
+    copy_companions(source, out)
