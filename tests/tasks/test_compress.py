@@ -8,7 +8,6 @@ from params.compress import CompressParams
 from tasks.compress import compress
 from tasks.serving.generator import OnnxModel
 
-
 VARIANTS = ("int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16")
 
 
