@@ -1,6 +1,6 @@
 """The model, how it learns and when it stops."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,7 @@ class PhaseParams(Params):
     """When it ends, in the place of train.stop."""
     batch_blocks: int | None = Field(default=None, ge=1)
     """Blocks per optimizer step, over all ranks."""
-    micro_blocks: int | None = Field(default=None, ge=1)
+    micro_blocks: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     """Blocks per forward pass of one rank."""
     eval_every_steps: int | None = Field(default=None, ge=1)
     """Steps between two evaluations."""
@@ -50,8 +50,9 @@ class TrainParams(Params):
     """When to end."""
     batch_blocks: int = Field(default=8, ge=1)
     """Blocks per optimizer step, over all ranks."""
-    micro_blocks: int | None = Field(default=None, ge=1)
-    """Blocks per forward pass of one rank; null for all of the rank's share. Smaller saves memory."""
+    micro_blocks: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    """Blocks per forward pass of one rank; null for all of the rank's share. Smaller saves memory. auto tries what fits
+    and is fastest on this machine, once, before the first step."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Arithmetic of the matrix products; auto takes bf16 where the processor has it."""
     checkpoint_activations: bool = False
@@ -98,6 +99,6 @@ class TrainParams(Params):
 
     @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> "TrainParams":
-        if self.micro_blocks is not None and self.batch_blocks % self.micro_blocks:
+        if isinstance(self.micro_blocks, int) and self.batch_blocks % self.micro_blocks:
             raise ValueError(f"micro_blocks {self.micro_blocks} must divide batch_blocks {self.batch_blocks}")
         return self

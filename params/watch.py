@@ -33,5 +33,8 @@ class WatchParams(Params):
     """Write a Weights & Biases run: into files to upload later, or to the service at once (extra wandb)."""
     callbacks: tuple[str, ...] = ()
     """Names of installed entry points of the group gristmill.callbacks that are called with what training reports."""
+    ceilings: bool = True
+    """Measure, once on a machine, what it can do at most (matrix products, memory, disk, links), and judge training by
+    it; takes two seconds."""
     samples: SamplesParams | None = SamplesParams()
     """Samples at evaluations; null for none."""

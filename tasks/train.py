@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from params.errors import BrokenTrainingError, ParameterError, TrainingError
 from params.train import TrainParams
+from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.context import Run, num_cores
+from tasks.hardware.free_memory import oom_kills
 from tasks.pull import pull_weights
 from tasks.stage import stage
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.watching.watchers import Watchers
 
 log = logging.getLogger(__name__)
+_WEIGHTS = "weights"
 MODEL = "model"
 """Folder of the trained model, as transformers saves it."""
 
@@ -36,7 +39,8 @@ def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
         from tasks.model.files import weights_digest
         from tasks.model.sources import locate_weights
 
-        found = weights_digest(locate_weights(params.model.from_weights, cache=_cache(run), fetch=pull_weights))
+        cache = _cache(run) / _WEIGHTS
+        found = weights_digest(locate_weights(params.model.from_weights, cache=cache, fetch=pull_weights))
         params = params.model_copy(update={"model": params.model.model_copy(update={"from_weights": found})})
     return params
 
@@ -70,8 +74,10 @@ def train(
         threads=threads,
         orders=run.orders,
         orders_seen=OrderBook(run.orders).skip(),
+        cache=_cache(run),
     )
     _check_stop(job)
+    _check_memory(job)
     job.save(out / "logs" / "job.json")
     if params.branch_from is not None:
         _branch(Path(params.branch_from), job, run)
@@ -82,14 +88,14 @@ def train(
         watchers.end(report)
     _show_samples(out, run)
     _plot(out, report)
-    return _finish(out, report)
+    return _finish(job, report)
 
 
 def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
     """Run the training process, unless it has nothing left to do; what it says of its end."""
     from tasks.training.launch import run_training
 
-    output, code = job.out / "logs" / "output.log", 0
+    output, code, kills = job.out / "logs" / "output.log", 0, oom_kills()
     if not (job.out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
         code = run_training(
             job,
@@ -98,7 +104,7 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
             on_warning=lambda text: log.warning("%s: %s", run.stage, text),
             log_path=output,
         )
-    return _report(job.out, code, output)
+    return _report(job, code, output, kills=oom_kills() - kills)
 
 
 def _watchers(params: TrainParams, out: Path, run: Run) -> "Watchers":
@@ -131,7 +137,8 @@ def _weights(params: TrainParams, tokenizer: Manifest, shards: Manifest, run: Ru
     from tasks.shards.blocks import Blocks
 
     source = params.model.from_weights
-    weights = resolve_weights(source, cache=_cache(run), fetch=pull_weights) if source is not None else None
+    cache = _cache(run) / _WEIGHTS
+    weights = resolve_weights(source, cache=cache, fetch=pull_weights) if source is not None else None
     context = Blocks(shards.paths("train/*.arrow")[:1]).context
     log.info(
         "%s: %s", run.stage, check_model(params.model, weights=weights, tokenizer=tokenizer.folder, context=context)
@@ -158,9 +165,19 @@ def _check_stop(job: "Job") -> None:
         log.warning("%s", warning)
 
 
+def _check_memory(job: "Job") -> None:
+    """Refuse a step that this machine has no memory for, and warn of one for which it may just not do."""
+    from tasks.estimation.expectation import demand_of
+    from tasks.estimation.shortage import check_memory
+
+    demand = demand_of(job)
+    if demand is not None and (said := check_memory(demand)) is not None:
+        log.warning("train: %s", said)
+
+
 def _cache(run: Run) -> Path:
-    """Folder of weights that were fetched or converted: may be removed at any time."""
-    return run.store.root.parent / "cache" / "weights"
+    """Folder of what is known of this machine, and of fetched or converted weights: may be removed at any time."""
+    return run.store.root.parent / "cache"
 
 
 def _branch(checkpoint: Path, job: "Job", run: Run) -> None:
@@ -189,16 +206,15 @@ def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], 
         if not points:
             return
         for point in points:
-            if event := point.pop("event", None):
-                log.info("%s: at step %s somebody asked for %s", stage, f"{point['step']:,}", event)
-                if run.tracker is not None:
-                    run.tracker.tag({f"{stage}.event.{point['step']}": event})
+            _tell_event(run, stage, point)
             last.update(point)
         parts = [f"step {last['step']:,}", f"loss {last.get('loss', float('nan')):.3f}"]
         if last.get("val_loss") is not None:
             parts.append(f"validation {last['val_loss']:.3f}")
         if "tokens" in last:
             parts += [f"{last['tokens'] / 1e6:.2f} M tokens", f"{last['tokens_per_s']:,.0f} tokens/s"]
+        if last.get("share_of_peak") is not None:
+            parts.append(f"{last['share_of_peak']:.0%} of peak")
         if last.get("left_s"):
             parts.append(
                 f"{last['left_s'] / 60:.0f} min left" if last["left_s"] > 90 else f"{last['left_s']:.0f} s left"
@@ -210,10 +226,20 @@ def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], 
     return show
 
 
-def _report(out: Path, code: int, output: Path) -> dict[str, Any]:
+def _tell_event(run: Run, stage: str, point: dict[str, Any]) -> None:
+    """Say what a person asked for, or what a spike did, and tag the run with it; the point keeps its numbers."""
+    said = (("event", "somebody asked for "), ("spike", ""))
+    for event, begins in [(point.pop(key), begins) for key, begins in said if key in point]:
+        log.info("%s: at step %s %s%s", stage, f"{point['step']:,}", begins, event)
+        if run.tracker is not None:
+            run.tracker.tag({f"{stage}.event.{point['step']}": event})
+
+
+def _report(job: "Job", code: int, output: Path, *, kills: int) -> dict[str, Any]:
     """What the training process says of its end; an error when it did not end well."""
-    path = out / "stop.json"
+    path = job.out / "stop.json"
     if not path.exists():
+        _explain_memory(job, code, output, kills=kills)
         raise TrainingError(
             f"training ended with code {code} before a stop rule decided: {_cause(output)}. The same command goes on "
             f"from its last checkpoint; all that training said is in {output}"
@@ -227,6 +253,19 @@ def _report(out: Path, code: int, output: Path) -> dict[str, Any]:
             f"train.optimizer.lr (the rates were {rates}), or raise train.schedule.warmup_steps"
         )
     return report
+
+
+def _explain_memory(job: "Job", code: int, output: Path, *, kills: int) -> None:
+    """An error with the setting that would fit, where memory ran out."""
+    from tasks.estimation.expectation import demand_of
+    from tasks.estimation.shortage import memory_failure, out_of_memory
+
+    if (how := memory_failure(output, code, kills=kills)) is None:
+        return
+    demand = demand_of(job)
+    advice = "set train.micro_blocks lower, or train.checkpoint_activations=true"
+    said = out_of_memory(demand, how) if demand else f"training ran out of memory ({how}); {advice}"
+    raise TrainingError(f"{said}. The same command goes on from its last checkpoint; all it said is in {output}")
 
 
 def _cause(output: Path) -> str:
@@ -247,12 +286,25 @@ def _plot(out: Path, report: dict[str, Any]) -> None:
     plot_loss(list(read_points(out / "logs" / "metrics.jsonl")), out / "logs" / "loss.png", title=title)
 
 
-def _finish(out: Path, report: dict[str, Any]) -> Metrics:
+def _compared(job: "Job", report: dict[str, Any], clock: dict[str, float]) -> dict[str, float]:
+    """Figures that the estimate predicts, beside what they were."""
+    from tasks.estimation.expectation import Ended, compare
+    from tasks.estimation.prediction import comparison_lines, comparison_metrics
+    from tasks.hardware.ceilings import Ceilings
+
+    logs = job.out / "logs"
+    found = compare(job, Ended(report, clock), Ceilings.load(logs / "ceilings.json"))
+    write_atomic(logs / "predicted.txt", "".join(f"{line}\n" for line in comparison_lines(found)))
+    return comparison_metrics(found)
+
+
+def _finish(job: "Job", report: dict[str, Any]) -> Metrics:
     """Keep the last checkpoint and the one before the decay, drop the rest, and say what was measured."""
     from tasks.training.checkpoint import before_decay, checkpoint_folders
     from tasks.training.launch import TORCHRUN_LOGS
 
-    for old in checkpoint_folders(out / "checkpoints")[:-1]:
+    out = job.out
+    for old in checkpoint_folders(job.checkpoints)[:-1]:
         if not before_decay(old):
             shutil.rmtree(old)
     for left in ("best", TORCHRUN_LOGS):
@@ -272,6 +324,7 @@ def _finish(out: Path, report: dict[str, Any]) -> Metrics:
             "training_s": seconds,
             "mean_tokens_per_s": report["tokens"] / seconds,
             "peak_rss_mb": clock["peak_rss_mb"],
+            **_compared(job, report, clock),
         },
         facts={
             "stop_rule": report["rule"],

@@ -25,6 +25,7 @@ from hypothesis import settings
 from params.run import RunParams
 from params.shard import ShardParams
 from params.train_tokenizer import TrainTokenizerParams
+from params.watch import WatchParams
 from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
@@ -44,7 +45,8 @@ POEM = "床前明月光，疑是地上霜。举头望明月，低头思故乡。
 
 def make_run(root: Path) -> Run:
     """A run of two workers on a store of its own."""
-    return Run(Store(root / "store"), RunParams(workers=2, threads=1), RunRecord.begin("test", {}))
+    settings = RunParams(workers=2, threads=1, watch=WatchParams(ceilings=False))
+    return Run(Store(root / "store"), settings, RunRecord.begin("test", {}))
 
 
 def seal_into(run: Run, stage: str, fill: Callable[[Path], object], metrics: Metrics | None = None) -> Manifest:

@@ -40,7 +40,7 @@ def layout_of(
             f"set it to a multiple, such as {target.devices * (share + 1)}"
         )
     return Layout(
-        micro_blocks=min(share, params.micro_blocks or share),
+        micro_blocks=min(share, params.micro_blocks) if isinstance(params.micro_blocks, int) else share,
         eval_rows=min(_EVALUATED_AT_ONCE, params.eval_blocks),
         devices=target.devices,
         strategy=strategy,

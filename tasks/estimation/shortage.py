@@ -12,6 +12,7 @@ from tasks.estimation.memory import memory_parts
 from tasks.estimation.shape import ModelShape
 
 _GIB = 1 << 30
+_HOPELESS = 1.25
 _SAYS_OUT_OF_MEMORY = re.compile(
     r"(?P<what>(?:torch\.)?(?:cuda\.)?OutOfMemoryError|MemoryError|DefaultCPUAllocator: can't allocate memory"
     r"|CUDA out of memory|std::bad_alloc)"
@@ -32,15 +33,20 @@ class Demand:
     options: Options = field(default_factory=Options)
 
 
-def check_memory(demand: Demand) -> None:
-    """Raise ParameterError, with the largest part and the setting that would fit, when a step needs too much."""
+def check_memory(demand: Demand) -> str | None:
+    """What to warn of when a step may just not fit, with the largest part and the setting that would fit.
+
+    Raises ParameterError with the same text when it needs more than there is by a quarter: the estimate is good to a
+    tenth or so, and what is free may be more in a minute.
+    """
     parts = memory_parts(demand.shape, demand.layout)
     if parts.total <= demand.available * USABLE:
-        return
-    raise ParameterError(
-        f"train: a step needs {parts.total / _GIB:.1f} GiB for each rank and {demand.where} has "
-        f"{demand.available / _GIB:.1f} GiB; {_advice(demand)}"
-    )
+        return None
+    told = f"a step needs about {parts.total / _GIB:.1f} GiB for each rank and {demand.where} has "
+    told += f"{demand.available / _GIB:.1f} GiB; {_advice(demand)}"
+    if parts.total > demand.available * _HOPELESS:
+        raise ParameterError(f"train: {told}")
+    return told
 
 
 def out_of_memory(demand: Demand, reason: str) -> str:

@@ -19,6 +19,7 @@ from tokenizers.models import WordLevel
 from params.run import RunParams
 from params.stop import StopParams
 from params.train import TrainParams
+from params.watch import WatchParams
 from tasks.documents.shards import shard_name
 from tasks.estimation.shape import ModelShape
 from tasks.tokenizer.files import CONFIG, TOKENIZER
@@ -72,11 +73,14 @@ def run_trial(params: TrainParams, settings: RunParams, shape: ModelShape, *, th
         (folder / "out" / "logs").mkdir(parents=True)
         job = Job(
             params=_endless(params),
-            settings=settings.model_copy(update={"home": None, "checkpoint_every_s": float(_NEVER)}),
+            settings=settings.model_copy(
+                update={"home": None, "checkpoint_every_s": float(_NEVER), "watch": WatchParams(ceilings=False)}
+            ),
             shards=folder / "shards",
             tokenizer=folder / "tokenizer",
             out=folder / "out",
             threads=threads,
+            cache=folder / "cache",
             orders=folder / "orders.jsonl",
         )
         job.save(folder / "job.json")

@@ -10,6 +10,7 @@ import torch
 
 from params.errors import TrainingError
 from tasks.artifacts.memory import PeakMemory
+from tasks.hardware.free_memory import free_memory
 
 log = logging.getLogger(__name__)
 Step = Callable[[int], None]
@@ -137,4 +138,6 @@ def _memory_bytes(device: torch.device) -> int:
     """Memory that a step may use: the device's, or the free memory and what this process holds already."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
+    free = free_memory()
+    available = psutil.virtual_memory().available if free is None else free.size_bytes
+    return int(available + psutil.Process().memory_info().rss)

@@ -7,7 +7,9 @@ from typing import Any
 
 from tasks.artifacts.digest import write_atomic
 
-_TIMED = ("time_ms", "tokens_per_s", "event", "data_s", "step_s", "eval_s", "save_s", "elapsed_s", "left_s")
+_TIMES = ("time_ms", "data_s", "step_s", "eval_s", "save_s", "elapsed_s", "left_s")
+_TIMED = frozenset((*_TIMES, "tokens_per_s", "share_of_peak", "event", "spike"))
+"""What the machine's speed or a person decides, and what is said of an update that was left out."""
 
 
 class CurveFile:

@@ -38,6 +38,8 @@ class Job(BaseModel):
     """Folder to leave model, curves and checkpoints in."""
     threads: int
     """Threads per rank."""
+    cache: Path
+    """Folder of what is known of this machine: may be removed at any time."""
     orders: Path
     """File of what a person asks of the run."""
     orders_seen: int = 0

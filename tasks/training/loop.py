@@ -27,6 +27,7 @@ from tasks.training.clock import Clock
 from tasks.training.curve import CurveFile
 from tasks.training.job import Exit
 from tasks.training.judge import Judge
+from tasks.training.machine import Machine
 from tasks.training.objective import precision_name
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.orders import Order, OrderBook
@@ -53,8 +54,9 @@ class Outcome:
 class Loop:
     """Trains until a stop rule decides; `interrupted` may be set at any time to save and leave."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, machine: Machine) -> None:
         self.parts = parts
+        self.machine = machine
         self.params = parts.job.params
         self.interrupted = False
         self.progress = Progress()
@@ -179,7 +181,7 @@ class Loop:
             self.progress.stop_states = after_rewind(self.progress.stop_states, bad.stop_states)
         what = f"back to step {self.progress.step}" if checkpoint is not None else "its update left out"
         log.warning("step %d: %s: %s; %s", bad.step, decision.rule, decision.reason, what)
-        self.curve.add({"step": self.progress.step, "event": f"{decision.rule}: {decision.reason}; {what}"})
+        self.curve.add({"step": self.progress.step, "spike": f"{decision.rule}: {decision.reason}; {what}"})
         if checkpoint is not None:
             self.save()
 
@@ -239,7 +241,7 @@ class Loop:
         parts, accelerator = self.parts, self.parts.accelerator
         with self.clock.timing("data"):
             batch, targets = parts.batch(self.progress.step + self.progress.skipped_steps)
-        micro = batch.split(self.params.micro_blocks or len(batch.inputs))
+        micro = batch.split(self.machine.micro_blocks or len(batch.inputs))
         total = torch.zeros((), device=accelerator.device)
         for index, part in enumerate(micro):
             last = index == len(micro) - 1
@@ -264,12 +266,14 @@ class Loop:
         progress.window.append(loss)
         point: dict[str, Any] = {}
         if progress.step % self.params.record_every_steps == 0:
+            tokens_per_s = self.parts.tokens_per_step / max(self.clock.mean_s("step"), 1e-9)
             point = {
                 "loss": sum(progress.window) / len(progress.window),
                 "grad_norm": grad_norm,
                 **{name: value for name, value in metrics.items() if not name.startswith("val_")},
                 "tokens": progress.step * self.parts.tokens_per_step,
-                "tokens_per_s": self.parts.tokens_per_step / max(self.clock.mean_s("step"), 1e-9),
+                "tokens_per_s": tokens_per_s,
+                "share_of_peak": self.machine.share_of_peak(tokens_per_s),
                 **{f"{kind}_s": round(self.clock.mean_s(kind), 6) for kind in ("data", "step", "eval", "save")},
                 "elapsed_s": round(self.clock.elapsed_s, 3),
                 "left_s": self.judge.left_s(),

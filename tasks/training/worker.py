@@ -43,10 +43,13 @@ def _train(job: Job) -> Exit:
     import torch
 
     from tasks.training.loop import Loop
+    from tasks.training.machine import know_machine
     from tasks.training.setup import set_up
 
     parts = set_up(job)
-    loop = Loop(parts)
+    machine = know_machine(parts)
+    memory = PeakMemory()  # what measuring the machine took is no part of training
+    loop = Loop(parts, machine)
 
     def interrupt(_signal: int, _frame: object) -> None:
         loop.interrupted = True
@@ -57,14 +60,14 @@ def _train(job: Job) -> Exit:
     if outcome.decision is not None:
         uses_best = outcome.decision.verdict != "broken" and loop.use_best_weights()
         if parts.accelerator.is_main_process:
-            _leave(loop, outcome.decision, uses_best=uses_best)
+            _leave(loop, outcome.decision, uses_best=uses_best, peak_rss_mb=memory.read_mb())
     parts.accelerator.wait_for_everyone()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return outcome.exit
 
 
-def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
+def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool, peak_rss_mb: float) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
     from tasks.training.objective import precision_name
 
@@ -73,7 +76,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
     if decision.verdict != "broken":
         _save_model(job, parts.started)
     write_atomic(job.out / "curve.jsonl", untimed(read_points(loop.curve.path)))
-    clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": PeakMemory.of_process_mb()}
+    clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": peak_rss_mb}
     write_atomic(job.out / "logs" / "clock.json", json.dumps(clock))
     report = {
         **asdict(decision),
@@ -90,6 +93,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool) -> None:
         "precision": precision_name(parts.dtype),
         "compiled": parts.compiled,
         "threads": job.threads,
+        "micro_blocks": loop.machine.micro_blocks,
         "ranks": parts.accelerator.num_processes,
     }
     write_atomic(job.out / "stop.json", json.dumps(report, indent=1))

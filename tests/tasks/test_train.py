@@ -17,6 +17,7 @@ from params.errors import ParameterError, TrainingError
 from params.run import RunParams
 from params.stop import LossSpikeParams, PatienceParams, StopParams
 from params.train import ModelParams, OptimizerParams, ScheduleParams, TrainParams
+from params.watch import WatchParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
@@ -35,7 +36,7 @@ PARAMS = TrainParams(
     record_every_steps=3,
     stop=StopParams(max_steps=40),
 )
-SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01)
+SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01, watch=WatchParams(ceilings=False))
 
 
 def with_settings(run: Run, settings: RunParams) -> Run:
@@ -51,7 +52,8 @@ def digests(out: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def undisturbed(tokenizer, shards, world, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
-    metrics = train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(world, SETTINGS))
+    settings = SETTINGS.model_copy(update={"watch": WatchParams()})
+    metrics = train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(world, settings))
     return out, metrics
 
 
@@ -103,6 +105,39 @@ def test_the_model_learns_and_loads_with_transformers(undisturbed):
     model = AutoModelForCausalLM.from_pretrained(out / "model")
     assert model.config.model_type == "qwen3"
     assert (out / "logs" / "loss.png").stat().st_size > 5_000
+
+
+def test_training_is_judged_by_what_the_machine_can_do(undisturbed):
+    from safetensors.torch import load_file
+
+    out, metrics = undisturbed
+    ceilings = json.loads((out / "logs" / "ceilings.json").read_text())
+    last = [point for point in read_points(out / "logs" / "metrics.jsonl") if "share_of_peak" in point][-1]
+    peak = 1e9 * ceilings[f"{metrics.facts['precision']}_gflops"]
+    weights = load_file(out / "model" / "model.safetensors")
+    matrices = sum(weight.numel() for weight in weights.values() if weight.ndim == 2)  # the embedding is the output too
+    flops = 6 * matrices + 12 * 2 * 32 * 32  # PaLM, appendix B: layers, query width, context
+    assert last["share_of_peak"] == pytest.approx(last["tokens_per_s"] * flops / peak)
+    assert metrics.values["predicted.parameters"] == metrics.values["actual.parameters"] == metrics.counts["parameters"]
+    assert metrics.values["predicted.tokens"] == 40 * 4 * 32
+    assert metrics.values["actual_over_predicted.checkpoint_bytes"] == pytest.approx(1, abs=0.2)
+    assert "training s" in (out / "logs" / "predicted.txt").read_text()
+
+
+def test_the_micro_batch_that_is_found_is_one_that_fills_the_batch_and_stays(tokenizer, shards, run, tmp_path):
+    params = PARAMS.model_copy(update={"micro_blocks": "auto", "stop": StopParams(max_steps=1)})
+    train.work(params, tokenizer, shards, out=tmp_path, run=with_settings(run, SETTINGS))
+    found = json.loads((tmp_path / "micro_blocks.json").read_text())["micro_blocks"]
+    assert found in (1, 2, 4)
+    assert json.loads((tmp_path / "stop.json").read_text())["micro_blocks"] == found
+
+
+def test_a_model_too_large_for_the_machine_is_refused_before_it_is_made(tokenizer, shards, run, tmp_path):
+    large = PARAMS.model_copy(update={"model": ModelParams(layers=400, width=16_384, heads=128)})
+    with pytest.raises(
+        ParameterError, match=r"train: a step needs about [\d.]+ GiB for each rank and this machine.* has "
+    ):
+        train.work(large, tokenizer, shards, out=tmp_path, run=with_settings(run, SETTINGS))
 
 
 def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shards, run, tmp_path):

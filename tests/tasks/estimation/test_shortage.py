@@ -26,7 +26,14 @@ def demand(available: float) -> Demand:
 
 
 def test_enough_memory_is_no_error():
-    check_memory(demand(memory_parts(SHAPE, LAYOUT).total / USABLE + 1))
+    assert check_memory(demand(memory_parts(SHAPE, LAYOUT).total / USABLE + 1)) is None
+
+
+def test_a_little_too_little_is_warned_of_and_tried():
+    needed = memory_parts(SHAPE, LAYOUT).total
+    said = check_memory(demand(needed / 1.1)) or ""
+    assert said.startswith(f"a step needs about {needed / GIB:.1f} GiB for each rank and this machine has ")
+    assert "--set train.micro_blocks=" in said
 
 
 def test_too_little_names_the_largest_part_and_a_setting_that_fits():
