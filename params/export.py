@@ -12,7 +12,7 @@ class ExportParams(Params):
     """ONNX operator set of graphs made by torch's exporter (the genai builder chooses its own)."""
     check_blocks: int = Field(default=4, ge=1)
     """Held-out blocks whose logits are compared with the trained model's."""
-    greedy_tokens: int = Field(default=64, ge=1)
+    greedy_tokens: int = Field(default=200, ge=1)
     """Tokens generated greedily, with the cache and without, that must equal the trained model's."""
     max_logit_difference: float = Field(default=1e-3, gt=0)
     """Largest allowed difference of any logit from the trained model's in float32."""

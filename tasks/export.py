@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DIGITS = 6
 
 
-@stage(version=1)
+@stage(version=2)
 def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
     """The float32 graph in fp32/, ready to run, checked against the trained model on held-out blocks.
 
@@ -28,14 +28,19 @@ def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path
     from tasks.graph.held_out import held_out_blocks
     from tasks.graph.reference import TrainedModel
     from tasks.graph.served import graph_bytes, write_companions
+    from tasks.graph.source import check_folder
 
     source, served = model.folder / "model", out / "fp32"
+    check_folder(source)
+    reference = TrainedModel(source)
+    blocks = [block[:-1] for block in held_out_blocks(shards, params.check_blocks)]
     build_graph(source, served, opset=params.opset, log_path=out / "logs" / "export.log")
-    write_companions(source, served)
+    write_companions(source, served, context=len(blocks[0]))
     checks = check_graph(
         served,
-        TrainedModel(source),
-        [block[:-1] for block in held_out_blocks(shards, params.check_blocks)],
+        reference,
+        blocks,
+        source=source,
         greedy_tokens=params.greedy_tokens,
         max_logit_difference=params.max_logit_difference,
     )

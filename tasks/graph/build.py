@@ -15,7 +15,7 @@ from params.errors import ExportError
 
 GENAI_ARCHITECTURES = ("qwen3", "llama")
 """Model types whose graphs the onnxruntime-genai builder makes; they run fastest (grouped-query attention)."""
-TORCH_ARCHITECTURES = ("gpt2",)
+TORCH_ARCHITECTURES = ("gpt2", "bloom")
 """Model types that go through torch's exporter."""
 
 

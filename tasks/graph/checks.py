@@ -8,13 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tasks.graph.tokenizer_checks import tokenizer_results
 from tasks.serving.generator import OnnxModel, Sampling
 from tasks.tokenizer.files import special_ids
-from tasks.tokenizer.round_trip import PROBES
 
 Array = npt.NDArray[Any]
 NO_END = -1
 """Stands for an end-of-text token that never comes up."""
+RAGGED_TOKENS = 64
+"""So many are enough to see that rows of a batch do not disturb each other."""
 
 
 class Reference(Protocol):
@@ -43,33 +45,56 @@ class Check:
 
 
 def check_graph(
-    folder: Path, reference: Reference, blocks: Sequence[list[int]], *, greedy_tokens: int, max_logit_difference: float
+    folder: Path,
+    reference: Reference,
+    blocks: Sequence[list[int]],
+    *,
+    source: Path,
+    greedy_tokens: int,
+    max_logit_difference: float,
 ) -> list[Check]:
-    """All checks of a served folder on held-out blocks of token ids (context each)."""
+    """All checks of a served folder on held-out blocks of token ids (context each); `source` is the model's folder."""
     model = OnnxModel(folder)
     context = model.settings.context_length
     new = min(greedy_tokens, max(1, context - max(1, context // 4)))
     prompts = [block[: context - new] for block in blocks]
     return [
-        Check("logits", _logit_difference(model, reference, blocks), max_logit_difference, f"{len(blocks)} blocks"),
-        Check("ragged_batch", _ragged_difference(model, reference, blocks), max_logit_difference, "padded batch"),
+        *_logit_checks(model, reference, blocks, max_logit_difference),
         *_greedy_checks(model, reference, prompts, new, tie=2 * max_logit_difference),
         *_stop_checks(model, prompts[0], new),
-        Check("tokenizer", *_tokenizer_failures(model)),
+        *(Check(name, value, 0.0, detail) for name, value, detail in tokenizer_results(folder, source)),
     ]
 
 
-def _logit_difference(model: OnnxModel, reference: Reference, blocks: Sequence[list[int]]) -> float:
-    differences = [np.abs(model.logits([block])[0] - reference.logits(block)).max() for block in blocks]
-    return float(np.max(differences))
+def _logit_checks(model: OnnxModel, reference: Reference, blocks: Sequence[list[int]], limit: float) -> Iterator[Check]:
+    """Logits of whole blocks, the perplexity that follows from them, and rows of different lengths in one batch."""
+    right = [reference.logits(block) for block in blocks]
+    made = [model.logits([block])[0] for block in blocks]
+    differences = [np.abs(mine - theirs).max() for mine, theirs in zip(made, right, strict=True)]
+    yield Check("logits", float(np.max(differences)), limit, f"{len(blocks)} blocks")
+    mine, theirs = (perplexity(logits, blocks, model.settings.pad_token_id) for logits in (made, right))
+    yield Check("perplexity", abs(mine / theirs - 1), limit, f"{mine:.4f} against {theirs:.4f}, relative")
+    yield Check("ragged_batch", _ragged_difference(model, right, blocks), limit, "padded batch")
 
 
-def _ragged_difference(model: OnnxModel, reference: Reference, blocks: Sequence[list[int]]) -> float:
-    """Rows of different lengths in one padded batch against each row alone."""
+def perplexity(logits: Sequence[Array], blocks: Sequence[list[int]], padding: int) -> float:
+    """Of each token of each block given those before it; padding is no target."""
+    losses = []
+    for scores, block in zip(logits, blocks, strict=True):
+        wide, targets = scores[:-1].astype(np.float64), np.array(block[1:])
+        top = wide.max(-1)
+        found = top + np.log(np.exp(wide - top[:, None]).sum(-1)) - wide[np.arange(len(targets)), targets]
+        losses.append(found[targets != padding])
+    return float(np.exp(np.concatenate(losses).mean()))
+
+
+def _ragged_difference(model: OnnxModel, right: Sequence[Array], blocks: Sequence[list[int]]) -> float:
+    """Rows of different lengths in one padded batch against the beginnings of whole rows: no row sees what follows."""
     rows = [block[: max(1, len(block) * (index + 1) // (len(blocks) + 1))] for index, block in enumerate(blocks)]
     rows.append(blocks[0])
     made = model.logits(rows)
-    differences = [np.abs(made[index, : len(row)] - reference.logits(row)).max() for index, row in enumerate(rows)]
+    expected = [*(scores[: len(row)] for scores, row in zip(right, rows, strict=False)), right[0]]
+    differences = [np.abs(made[i, : len(row)] - expected[i]).max() for i, row in enumerate(rows)]
     return float(np.max(differences))
 
 
@@ -79,6 +104,10 @@ class Greedy:
 
     tokens: list[int]
     scores: list[Array]
+
+    def begin(self, length: int) -> "Greedy":
+        """The first tokens."""
+        return Greedy(self.tokens[:length], self.scores[:length])
 
     def verdict(self, made: Sequence[int], tie: float) -> str:
         """equal, different or tie.
@@ -96,17 +125,20 @@ def _greedy_checks(
     model: OnnxModel, reference: Reference, prompts: Sequence[Sequence[int]], new: int, *, tie: float
 ) -> Iterator[Check]:
     """Greedy tokens with the cache, without it, and as one call with prompts of different lengths."""
-    ragged = [prompt[: max(1, len(prompt) - 3 * index)] for index, prompt in enumerate(prompts)]
     expected = [Greedy(*reference.greedy(prompt, new)) for prompt in prompts]
-    expected_ragged = [Greedy(*reference.greedy(prompt, new)) for prompt in ragged]
+    few = min(new, RAGGED_TOKENS)
+    ragged = [prompt[: max(1, len(prompt) - 3 * index)] for index, prompt in enumerate(prompts)]
     cases = {
         "greedy_cached": (_with_cache(model, prompts, new), expected),
-        "greedy_uncached": (_without_cache(model, prompts, new), expected),
-        "greedy_ragged_batch": (_with_cache(model, ragged, new), expected_ragged),
+        "greedy_uncached": (_without_cache(model, prompts, [row.tokens for row in expected]), expected),
+        "greedy_ragged_batch": (
+            _with_cache(model, ragged, few),
+            [expected[0].begin(few), *(Greedy(*reference.greedy(prompt, few)) for prompt in ragged[1:])],
+        ),
     }
     for name, (made, right) in cases.items():
         verdicts = [row.verdict(tokens, tie) for tokens, row in zip(made, right, strict=True)]
-        detail = f"{len(made)} rows of {new} tokens, {verdicts.count('tie')} ended by a tie"
+        detail = f"{len(made)} rows of {len(made[0])} tokens, {verdicts.count('tie')} ended by a tie"
         yield Check(name, float(verdicts.count("different")), 0.0, detail)
 
 
@@ -114,12 +146,19 @@ def _with_cache(model: OnnxModel, prompts: Sequence[Sequence[int]], new: int) ->
     return model.generate_tokens(prompts, Sampling(max_new_tokens=new, greedy=True), end_token=NO_END)
 
 
-def _without_cache(model: OnnxModel, prompts: Sequence[Sequence[int]], new: int) -> list[list[int]]:
-    rows = [list(prompt) for prompt in prompts]
-    for _ in range(new):
-        for row, logits in zip(rows, model.logits(rows)[:, -1], strict=True):
-            row.append(int(logits[: model.settings.vocab_size].argmax()))
-    return [row[len(prompt) :] for row, prompt in zip(rows, prompts, strict=True)]
+def _without_cache(
+    model: OnnxModel, prompts: Sequence[Sequence[int]], expected: Sequence[Sequence[int]]
+) -> list[list[int]]:
+    """Greedy tokens up to the first that is not the expected one, each row in a single pass.
+
+    Where all tokens before one are those expected, the likeliest after them in a pass over the whole row is what a
+    pass over them alone would give, for no position sees what follows it (`ragged_batch` proves that of the graph).
+    """
+    made = []
+    for prompt, right in zip(prompts, expected, strict=True):
+        scores = model.logits([[*prompt, *right]])[0, len(prompt) - 1 : -1, : model.settings.vocab_size]
+        made.append(scores.argmax(-1).tolist())
+    return made
 
 
 def _stop_checks(model: OnnxModel, prompt: list[int], new: int) -> Iterator[Check]:
@@ -130,12 +169,3 @@ def _stop_checks(model: OnnxModel, prompt: list[int], new: int) -> Iterator[Chec
     end = free[len(free) // 2]
     made = model.generate_tokens([prompt], Sampling(max_new_tokens=new, greedy=True), end_token=end)[0]
     yield Check("stops_at_end_of_text", float(made != free[: free.index(end)]), 0.0, f"after {len(made)} tokens")
-
-
-def _tokenizer_failures(model: OnnxModel) -> tuple[float, float, str]:
-    ids = special_ids(model.folder)
-    texts = (*PROBES, *(model.tokenizer.decode([token], skip_special_tokens=False) for token in (ids.end, ids.padding)))
-    failed = [text for text in texts if model.decode(model.encode(text)) != text]
-    special = {ids.begin, ids.end, ids.padding}
-    failed += [text for text in texts if special & set(model.encode(text)[1:]) and text not in failed]
-    return float(len(failed)), 0.0, f"failed on {failed}" if failed else f"{len(texts)} texts came back unchanged"

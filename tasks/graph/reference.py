@@ -8,20 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForCausalLM
-from transformers.utils import logging as transformers_logging
+
+from tasks.graph.source import load_whole
 
 Array = npt.NDArray[Any]
 
 
 class TrainedModel:
-    """A transformers folder in float32 on the CPU."""
+    """A transformers folder in float32 on the CPU; raises ExportError for one that is not whole."""
 
     def __init__(self, folder: Path) -> None:
-        silence: Any = transformers_logging
-        silence.disable_progress_bar()
-        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-        self.model = loaded.eval()
+        self.model = load_whole(folder)
 
     def logits(self, tokens: Sequence[int]) -> Array:
         """Logits (time, vocabulary) of one sequence."""

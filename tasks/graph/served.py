@@ -14,14 +14,17 @@ SETTINGS = "generation.json"
 _SAMPLING = {"max_new_tokens": 64, "temperature": 0.6, "top_k": 50, "top_p": 0.95}
 
 
-def write_companions(model_folder: Path, out: Path) -> None:
-    """Write the tokenizer and generation.json of a transformers folder beside the graph."""
+def write_companions(model_folder: Path, out: Path, *, context: int) -> None:
+    """Write the tokenizer and generation.json of a transformers folder beside the graph.
+
+    `context` is what the model was trained on; it holds where the architecture itself sets no limit.
+    """
     for name in (TOKENIZER, CONFIG):
         if not (model_folder / name).exists():
             raise ExportError(f"{model_folder}: {name} is missing; the model cannot be run without its tokenizer")
     copy_tokenizer(model_folder, out)
     config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    write_atomic(out / SETTINGS, json.dumps(generation_settings(config), indent=1) + "\n")
+    write_atomic(out / SETTINGS, json.dumps(generation_settings(config, context=context), indent=1) + "\n")
 
 
 def copy_companions(folder: Path, out: Path) -> None:
@@ -30,8 +33,8 @@ def copy_companions(folder: Path, out: Path) -> None:
     shutil.copyfile(folder / SETTINGS, out / SETTINGS)
 
 
-def generation_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What running the graph takes, from a transformers config.json (gpt2 has names of its own)."""
+def generation_settings(config: dict[str, Any], *, context: int) -> dict[str, Any]:
+    """What running the graph takes, from a transformers config.json (gpt2 and bloom have names of their own)."""
     heads = _first(config, "num_attention_heads", "n_head")
     head_dim = _first(config, "head_dim") or _first(config, "hidden_size", "n_embd") // heads
     return {
@@ -39,7 +42,7 @@ def generation_settings(config: dict[str, Any]) -> dict[str, Any]:
         "bos_token_id": config["bos_token_id"],
         "eos_token_id": config["eos_token_id"],
         "pad_token_id": config["pad_token_id"],
-        "context_length": _first(config, "max_position_embeddings", "n_positions"),
+        "context_length": _first(config, "max_position_embeddings", "n_positions") or context,
         "vocab_size": config["vocab_size"],
         "num_layers": _first(config, "num_hidden_layers", "n_layer"),
         "num_kv_heads": _first(config, "num_key_value_heads") or heads,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
+from tasks.model.packing import accept_packed_blocks
+
 _BATCH, _NEW, _PAST = 2, 3, 5
 """Sizes of the example inputs; all different, and none is 1, which torch.export would take for a constant."""
 
@@ -40,6 +42,7 @@ class FlatCache(nn.Module):
 def main(model_folder: str, out: str, opset: int) -> None:
     """Export a transformers folder."""
     model: Any = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager")
+    accept_packed_blocks(model)  # bloom's biases by position, from a mask with a row for each query
     layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
     shape = (_BATCH, heads, _PAST, model.config.hidden_size // heads)
     tokens = torch.zeros(_BATCH, _NEW, dtype=torch.int64)

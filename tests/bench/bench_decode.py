@@ -101,10 +101,10 @@ def stages(bench: Bench, size: str) -> dict[str, Manifest]:
             "eval_every_steps": 10**6,
             "eval_blocks": 32,
         },
-        "compress": {"variants": list(GENAI), "check_blocks": 48},
+        "compress": {"variants": [*GENAI, "int4_gptq"], "check_blocks": 48},
     }
     params = PipelineParams.model_validate(sections)
-    run = Run(Store(bench.folder / size), RunParams(threads=bench.threads), RunRecord.begin("bench", {}))
+    run = Run(Store(bench.folder / size), RunParams(threads=bench.threads, compile=False), RunRecord.begin("bench", {}))
     made = {"shard": bench.text.shards}
     inputs = {"train": ["tokenizer", "shard"], "export": ["train", "shard"], "compress": ["export", "shard"]}
     made["tokenizer"] = bench.text.tokenizer
@@ -128,7 +128,7 @@ def sealed(name: str, params: PipelineParams, run: Run, inputs: list[Manifest], 
 def report_loss(size: str, compressed: Manifest) -> None:
     quality = json.loads((compressed.folder / "quality.json").read_text())
     say(f"fp32_loss_{size}", quality["fp32"]["loss"], "nats/token")
-    for variant in GENAI:
+    for variant in (*GENAI, "int4_gptq"):
         say(f"{variant}_loss_change_{size}", 100 * quality[variant]["loss_increase"] / quality["fp32"]["loss"], "%")
 
 

@@ -168,6 +168,7 @@ def train_model(architecture: str, out: Path, *, width: int = WIDTH, tied: bool 
         "gpt2": lambda: transformers.GPT2Config(
             **shared, n_positions=CONTEXT, n_embd=width, n_layer=2, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
         ),
+        "bloom": lambda: transformers.BloomConfig(**shared, hidden_size=width, n_layer=2, n_head=4),
     }[architecture]()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -14,12 +14,13 @@ from tasks.graph.build import build_graph
 from tasks.serving.generator import OnnxModel
 
 
-@pytest.mark.parametrize("architecture", ["qwen3", "llama", "gpt2"])
+@pytest.mark.parametrize("architecture", ["qwen3", "llama", "gpt2", "bloom"])
 def test_a_trained_model_becomes_a_graph_that_passes_every_check(workshop, architecture):
     graph = workshop.graph(architecture)
     checks = json.loads((graph.folder / "checks.json").read_text())["checks"]
     assert {check["name"] for check in checks} == {
         "logits",
+        "perplexity",
         "ragged_batch",
         "greedy_cached",
         "greedy_uncached",
@@ -27,6 +28,9 @@ def test_a_trained_model_becomes_a_graph_that_passes_every_check(workshop, archi
         "end_of_text_id",
         "stops_at_end_of_text",
         "tokenizer",
+        "tokenizer_fuzzed",
+        "special_tokens",
+        "chat_template",
     }
     assert all(check["passed"] for check in checks)
     assert [path.name for path in sorted((graph.folder / "fp32").iterdir())] == [
@@ -39,7 +43,7 @@ def test_a_trained_model_becomes_a_graph_that_passes_every_check(workshop, archi
 
 
 def test_the_graphs_of_all_architectures_have_the_same_names(workshop):
-    for architecture in ("qwen3", "llama", "gpt2"):
+    for architecture in ("qwen3", "llama", "gpt2", "bloom"):
         session = OnnxModel(workshop.graph(architecture).folder / "fp32").session
         pairs = [f"{layer}.{kind}" for layer in (0, 1) for kind in ("key", "value")]
         inputs = {tensor.name for tensor in session.get_inputs()} - {"position_ids"}
@@ -79,7 +83,7 @@ def test_a_builder_that_dies_is_explained_with_the_end_of_its_log(workshop, tmp_
 
 def test_an_architecture_without_exporter_is_refused_by_name(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
-    with pytest.raises(ExportError, match="mamba; these are known: qwen3, llama, gpt2"):
+    with pytest.raises(ExportError, match="mamba; these are known: qwen3, llama, gpt2, bloom"):
         build_graph(tmp_path, tmp_path / "fp32", opset=21, log_path=tmp_path / "export.log")
 
 
