@@ -20,6 +20,7 @@ from tasks.dedup import dedup, extend_index
 from tasks.evaluate import evaluate
 from tasks.export import export
 from tasks.ingest import ingest
+from tasks.prune import prune
 from tasks.register import Registered, register
 from tasks.release import release
 from tasks.shard import shard
@@ -71,6 +72,7 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     tokenizer = train_tokenizer(p.train_tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
     model = train_phases(p, tokenizer, clean_splits, shards, run=run)
+    model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
     evaluation = evaluate(p.evaluate, model, shards, run=run)
     graph = export(p.export, model, shards, run=run)
     variants = compress(p.compress, graph, shards, run=run)

@@ -9,6 +9,7 @@ from params.evaluate import EvaluateParams
 from params.export import ExportParams
 from params.ingest import IngestParams
 from params.notify import NotifyParams
+from params.prune import PruneParams
 from params.release import ReleaseParams
 from params.run import RunParams
 from params.shard import ShardParams
@@ -39,6 +40,8 @@ class PipelineParams(Params):
     """Packed token blocks."""
     train: TrainParams = TrainParams()
     """Model, optimizer, schedule and stop rules."""
+    prune: PruneParams = PruneParams()
+    """Layers and neurons taken out of the trained model."""
     evaluate: EvaluateParams = EvaluateParams()
     """Held-out measurements."""
     export: ExportParams = ExportParams()

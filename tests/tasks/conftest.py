@@ -234,7 +234,7 @@ def write_shards(out: Path, tokenizer) -> Metrics:
     padded = np.pad(stream, (0, -(len(stream) - 1) % CONTEXT), constant_values=1)
     blocks = np.stack([padded[start : start + CONTEXT + 1] for start in range(0, len(padded) - 1, CONTEXT)])
     column = pa.FixedSizeListArray.from_arrays(pa.array(blocks.reshape(-1)), CONTEXT + 1)
-    for split in ("train", "test"):
+    for split in ("train", "validation", "test"):
         _write_table(out / split / "000000.arrow", pa.table({"input_ids": column}))
     names = [f"{split}_{what}" for split in ("train", "validation", "test") for what in ("docs", "tokens")]
     return Metrics(counts=dict.fromkeys(names, 6))
