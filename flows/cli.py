@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, manual, models, planning, presets, running, ui
+from flows import housekeeping, manual, models, planning, presets, running, serving, ui
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -193,6 +193,7 @@ def _add_model_commands(commands: Commands) -> None:
     generate.add_argument("--top-p", type=float, metavar="P", help="draw from the tokens that reach probability P")
     generate.add_argument("--seed", type=int, help="the same seed gives the same text")
     generate.add_argument("--greedy", action="store_true", default=None, help="always the likeliest token")
+    serving.add_parser(commands)
     pull = _add(commands, "pull", models.pull, help="fetch a released model", about=manual.PULL)
     pull.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     pull.add_argument("--variant", help="only this ONNX variant: fp32, int8 … (default: all)")

@@ -116,6 +116,16 @@ Fetch a released model from the registry: weights for transformers, tokenizer, O
 
   gristmill pull models:/gristmill-quickstart@champion
   gristmill pull models:/gristmill-quickstart/3 --variant int8 --out ./model"""
+SERVE = """\
+Answer over HTTP with a released model, as OpenAI's API does: /v1/completions, /v1/chat/completions and /v1/models, with
+a page to try it at /, /health, /ready and /metrics, and SageMaker's /ping and /invocations. Concurrent requests run
+together. A model that is named by an alias is exchanged when the alias moves, without dropping a request.
+API keys come from --api-keys FILE or GRISTMILL_API_KEYS, never from the command line. All settings: docs/serving.md.
+
+  gristmill serve
+  gristmill serve models:/gristmill-quickstart@champion --port 8000
+  gristmill serve ./my-model --variant int8 --set max_queue=64
+  gristmill serve my-model@champion --host 0.0.0.0 --api-keys keys.txt"""
 UI = """\
 Start the Prefect server and the MLflow UI on the home's data until Ctrl-C, and print both addresses. Runs that start
 meanwhile use the same Prefect server.

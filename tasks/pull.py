@@ -1,5 +1,7 @@
 """Fetch a released model from MLflow's registry."""
 
+import json
+import logging
 import re
 import shutil
 import tempfile
@@ -7,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from params.errors import ReleaseError
-from tasks.registry.bundle import SUMS, read_sums, variant_files, variants_in, verify_files
+from tasks.artifacts.digest import write_atomic
+from tasks.registry.bundle import FACTS, SUMS, read_sums, variant_files, variants_in, verify_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"(?:models:/)?(?P<name>[^/@\s]+)(?:@(?P<alias>[^/@\s]+)|/(?P<version>\d+))?")
 _BUNDLE = "data/bundle"
 
@@ -51,6 +55,56 @@ def pull_weights(address: str, cache: Path) -> Path:
     return pull(f"models:/{name}/{version}", cache / f"{name}-{version}") / "transformers"
 
 
+class RegistrySource:
+    """A registered model to serve: which version its alias stands for, and that version's files in a cache.
+
+    What was fetched once is served on while the registry is down, even by a server that starts then.
+    """
+
+    def __init__(self, model: str, cache: Path, variant: str | None) -> None:
+        self.model, self.cache, self.variant = model, cache, variant
+        self.known = cache / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model)}.json"
+        self.name = ""
+
+    def version(self) -> str:
+        """The version that is to be served now. Raises ReleaseError."""
+        from mlflow import MlflowClient
+
+        try:
+            self.name, version = resolve(MlflowClient(), self.model)
+        except RegistryDownError as error:
+            if self.name or not self.known.is_file():
+                raise
+            found = json.loads(self.known.read_text(encoding="utf-8"))
+            self.name, version = found["name"], found["version"]
+            log.warning("%s; serving version %s, which was fetched before", error, version)
+        return version
+
+    def fetch(self, version: str) -> Path:
+        """The bundle of a version, with what serving takes. Raises ReleaseError."""
+        out = self.cache / f"{self.name}-{version}"
+        address = f"models:/{self.name}/{version}"
+        try:
+            pull(address, out, variant=self.variant or served_variant(address))
+        except ReleaseError:
+            if not (out / SUMS).is_file():
+                raise
+        self.cache.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.known, json.dumps({"name": self.name, "version": version}))
+        return out
+
+
+def served_variant(address: str) -> str:
+    """The variant that a registered bundle names as the one to serve. Raises ReleaseError."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _fetch(address, FACTS, Path(scratch))
+        return str(json.loads((Path(scratch) / _BUNDLE / FACTS).read_text(encoding="utf-8"))["served"])
+
+
+class RegistryDownError(ReleaseError):
+    """A registry that does not answer."""
+
+
 def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
     """Name and version that an address stands for."""
     from mlflow.exceptions import MlflowException
@@ -65,7 +119,7 @@ def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
             return name, str(client.get_model_version(name, version).version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise ReleaseError(f"{model}: the registry does not answer: {error.message}") from None
+            raise RegistryDownError(f"{model}: the registry does not answer: {error.message}") from None
         raise ReleaseError(f"{model}: {_what_exists(client, name)}") from None
     aliases = registered.aliases
     if (alias or "champion") not in aliases:

@@ -166,7 +166,7 @@ class OnnxModel:
         length = len(prompts[0])
         self._check_room(length)
         capacity = min(length + sampling.max_new_tokens, self.settings.context_length)
-        choosers = {row: _Chooser(sampling, row) for row in rows}
+        choosers = {row: Chooser(sampling, row) for row in rows}
         in_place = self.settings.in_place_cache
         cache = _InPlaceCache(self, len(rows), capacity) if in_place else _GrowingCache(self, len(rows))
         tokens = np.array(prompts, np.int64)
@@ -238,7 +238,7 @@ class _InPlaceCache:
             self.binding.bind_ortvalue_output(_present(name), buffer)
 
 
-class _Chooser:
+class Chooser:
     """Draws the tokens of one row."""
 
     def __init__(self, sampling: Sampling, row: int) -> None:
@@ -250,7 +250,7 @@ class _Chooser:
         """The next token from the logits (vocabulary)."""
         if self.sampling.greedy:
             return int(logits.argmax())
-        order = _likeliest(logits, self.sampling.top_k)
+        order = likeliest(logits, self.sampling.top_k)
         scores = logits[order].astype(np.float64) / self.sampling.temperature
         weights = np.exp(scores - scores[0])
         reached = np.cumsum(weights) / weights.sum()
@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _likeliest(logits: Array, top_k: int) -> Array:
+def likeliest(logits: Array, top_k: int) -> Array:
     """Token ids by falling logit, the first k of them (0 for all)."""
     if not 0 < top_k < len(logits):
         return np.argsort(-logits, kind="stable")

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.serving.generator import (
+    Chooser,
     OnnxModel,
     PromptError,
     Sampling,
-    _Chooser,
-    _likeliest,
+    likeliest,
     served_folder,
     whole_characters,
 )
@@ -123,7 +123,7 @@ def test_a_setting_that_cannot_work_is_named(model, setting, message):
 
 def test_draws_follow_the_distribution_that_top_k_and_top_p_leave():
     logits = np.log(np.array([0.1, 0.4, 0.2, 0.3]))
-    chooser = _Chooser(Sampling(temperature=1.0, top_k=3, top_p=0.7, seed=0), 0)
+    chooser = Chooser(Sampling(temperature=1.0, top_k=3, top_p=0.7, seed=0), 0)
     drawn = np.bincount([chooser.choose(logits) for _ in range(4000)], minlength=4) / 4000
     # top_k leaves .4 .3 .2, which are 4/9 3/9 2/9; top_p .7 is reached by the first two: 4/7 and 3/7
     np.testing.assert_allclose(drawn, [0, 4 / 7, 0, 3 / 7], atol=0.03)
@@ -131,8 +131,8 @@ def test_draws_follow_the_distribution_that_top_k_and_top_p_leave():
 
 def test_the_likeliest_are_in_falling_order_and_equal_ones_in_theirs():
     logits = np.array([1.0, 3.0, 2.0, 3.0, 0.0])
-    assert list(_likeliest(logits, 3)) == [1, 3, 2]
-    assert list(_likeliest(logits, 0)) == [1, 3, 2, 0, 4]
+    assert list(likeliest(logits, 3)) == [1, 3, 2]
+    assert list(likeliest(logits, 0)) == [1, 3, 2, 0, 4]
 
 
 def test_a_served_folder_and_a_bundle_are_both_found(workshop, tmp_path):

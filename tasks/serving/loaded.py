@@ -1,0 +1,93 @@
+"""A model ready to answer: its files checked, its graph loaded, its engine running."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from params.errors import ReleaseError
+from params.serve import ServeParams
+from tasks.registry.bundle import FACTS, SUMS, read_sums, variant_files, verify_files
+from tasks.serving.batch import Batch
+from tasks.serving.chat_template import ChatTemplate
+from tasks.serving.engine import Deliver, Engine
+from tasks.serving.generator import GRAPH, OnnxModel, PromptError, Settings, served_folder
+from tasks.serving.rows import make_rows, row_bytes
+from tasks.serving.token_bytes import TokenBytes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model and how to talk to it."""
+
+    name: str
+    version: str
+    variant: str
+    model: OnnxModel
+    created: int
+    """When its graph was written, in seconds since 1970."""
+    chat: ChatTemplate | None
+    token_bytes: TokenBytes
+    engine: Engine
+
+    @property
+    def settings(self) -> Settings:
+        """generation.json."""
+        return self.model.settings
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self.model.decode(tokens)
+
+
+def load_model(folder: Path, params: ServeParams, *, version: str, deliver: Deliver) -> Loaded:
+    """Check and load a bundle or a served folder. Raises ReleaseError with what is wrong with it."""
+    check_sums(folder, params.variant)
+    try:
+        served = served_folder(folder, params.variant)
+        model = OnnxModel(served, threads=params.threads)
+    except PromptError as error:
+        raise ReleaseError(str(error)) from None
+    rows = min(params.max_batch, int(params.max_cache_gb * 1e9 // row_bytes(model.session, model.settings)))
+    if rows < 1:
+        size = row_bytes(model.session, model.settings) / 1e9
+        raise ReleaseError(f"{served}: one text takes up to {size:.2f} GB; raise max_cache_gb ({params.max_cache_gb})")
+    batch = Batch(make_rows(model.session, model.settings, max_rows=rows), rows, params.prefill_tokens)
+    engine = Engine(batch, room=model.settings.context_length, max_queue=params.max_queue, deliver=deliver)
+    log.info("loaded %s: %d texts at once, context of %d tokens", served, rows, model.settings.context_length)
+    return Loaded(
+        name=name_of(folder),
+        version=version,
+        variant=served.name,
+        model=model,
+        created=int((served / GRAPH).stat().st_mtime),
+        chat=ChatTemplate.load(served),
+        token_bytes=TokenBytes(model.tokenizer),
+        engine=engine,
+    )
+
+
+def check_sums(folder: Path, variant: str | None) -> None:
+    """Compare the files that serving reads with the bundle's SHA256SUMS; a folder without any is taken as it is."""
+    if not (folder / SUMS).is_file():
+        log.warning("%s has no %s: its files are served unchecked", folder, SUMS)
+        return
+    sums = read_sums(folder / SUMS)
+    chosen = variant or _served(folder)
+    needed = [name for name in variant_files(sums, chosen) if name.startswith("onnx/") or name == FACTS]
+    verify_files(folder, {name: sums[name] for name in needed})
+
+
+def name_of(folder: Path) -> str:
+    """The name of a model, for clients."""
+    facts = folder / FACTS
+    named = json.loads(facts.read_text(encoding="utf-8")).get("name") if facts.is_file() else None
+    return str(named or re.sub(r"[^\w.-]+", "-", folder.resolve().name))
+
+
+def _served(folder: Path) -> str:
+    return served_folder(folder).name
