@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, manual, models, planning, presets, running, serving, ui
+from flows import housekeeping, manual, models, planning, presets, promoting, running, serving, ui
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -194,6 +194,7 @@ def _add_model_commands(commands: Commands) -> None:
     generate.add_argument("--seed", type=int, help="the same seed gives the same text")
     generate.add_argument("--greedy", action="store_true", default=None, help="always the likeliest token")
     serving.add_parser(commands)
+    promoting.add_commands(partial(_add, commands))
     pull = _add(commands, "pull", models.pull, help="fetch a released model", about=manual.PULL)
     pull.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     pull.add_argument("--variant", help="only this ONNX variant: fp32, int8 … (default: all)")

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _FIGURES = {
     "val_loss": ("train.final_val_loss", "train.val_loss"),
     "loss": ("train.loss",),
-    "test_bits_per_byte": ("evaluate.test_bits_per_byte",),
+    "test_bits_per_byte": ("evaluate.test.bits_per_byte",),
     "steps": ("train.steps",),
     "tokens": ("train.tokens",),
     "tokens_per_s": ("train.mean_tokens_per_s", "train.tokens_per_s"),

@@ -126,6 +126,21 @@ API keys come from --api-keys FILE or GRISTMILL_API_KEYS, never from the command
   gristmill serve models:/gristmill-quickstart@champion --port 8000
   gristmill serve ./my-model --variant int8 --set max_queue=64
   gristmill serve my-model@champion --host 0.0.0.0 --api-keys keys.txt"""
+PROMOTE = """\
+Decide anew whether a registered version may serve people: its gate, every check with its figures, and the comparison
+with the champion on the same test documents. It takes the champion's place if it deserves it; exit code 1 if not.
+A person may overrule the gate with --override and a reason. Every decision is kept (gristmill registry NAME).
+
+  gristmill promote my-model
+  gristmill promote my-model/7 --override --reason "the old one was trained on text that we must not use" """
+ROLLBACK = """\
+Make the version champion again that was champion before; the trail says which. Again goes back one more.
+
+  gristmill rollback my-model --reason "answers in the wrong language" """
+REGISTRY = """\
+List the versions of a registered model with their aliases and figures, and every decision: who, when and why.
+
+  gristmill registry my-model"""
 UI = """\
 Start the Prefect server and the MLflow UI on the home's data until Ctrl-C, and print both addresses. Runs that start
 meanwhile use the same Prefect server.

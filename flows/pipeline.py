@@ -73,10 +73,11 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
     model = train_phases(p, tokenizer, clean_splits, shards, run=run)
     model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
-    evaluation = evaluate(p.evaluate, model, shards, run=run)
+    evaluation = evaluate(p.evaluate, model, clean_splits, run=run)
     graph = export(p.export, model, shards, run=run)
     variants = compress(p.compress, graph, shards, run=run)
-    released = release(p.release, files, cleaned, unique, shards, model, evaluation, graph, variants, run=run)
+    made = (clean_splits, shards, model, evaluation, graph, variants)
+    released = release(p.release, files, cleaned, unique, *made, run=run)
     return Candidate(released, evaluation)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from flows.console import printable
 from flows.phases import trained
+from flows.promoting import gate_table
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import BY_SOURCE
@@ -84,6 +85,7 @@ def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> No
     console.print(_stage_table(outcome))
     for line in _facts(outcome):
         console.print(line)
+    console.print(gate_table(outcome.registered.checks, "Gate"))
     console.print(_quality_table(outcome.manifests["compress"]))
     for sample in _samples(outcome.manifests["release"]):
         console.print(sample)

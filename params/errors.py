@@ -51,6 +51,14 @@ class ExportError(GristmillError):
     """An exported graph that does not agree with the trained model."""
 
 
+class ModelFileError(GristmillError):
+    """A folder or file that holds no model which can be evaluated."""
+
+
+class EvaluationError(GristmillError):
+    """Evaluation texts or tasks that cannot be used."""
+
+
 class ReleaseError(GristmillError):
     """A model that cannot be registered, found or pulled."""
 

@@ -14,10 +14,12 @@ from tasks.registry.bundle import FACTS, SUMS, read_sums, variant_files, variant
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"(?:models:/)?(?P<name>[^/@\s]+)(?:@(?P<alias>[^/@\s]+)|/(?P<version>\d+))?")
-_BUNDLE = "data/bundle"
+BUNDLE = "data/bundle"
+"""Where the bundle lies in a version's artifacts."""
 
 
 def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
@@ -34,14 +36,14 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
     uri = f"models:/{name}/{version}"
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        fetched = Path(scratch) / _BUNDLE
-        _fetch(uri, SUMS, Path(scratch))
+        fetched = Path(scratch) / BUNDLE
+        fetch_part(uri, SUMS, Path(scratch))
         sums = read_sums(fetched / SUMS)
         wanted = _wanted(model, sums, variant)
         if _is_there(out, fetched / SUMS, {file: sums[file] for file in wanted}):
             return out
         for part in _parts(wanted):
-            _fetch(uri, part, Path(scratch))
+            fetch_part(uri, part, Path(scratch))
         verify_files(fetched, {file: sums[file] for file in wanted})
         _replace(fetched, out)
     return out
@@ -97,8 +99,8 @@ class RegistrySource:
 def served_variant(address: str) -> str:
     """The variant that a registered bundle names as the one to serve. Raises ReleaseError."""
     with tempfile.TemporaryDirectory() as scratch:
-        _fetch(address, FACTS, Path(scratch))
-        return str(json.loads((Path(scratch) / _BUNDLE / FACTS).read_text(encoding="utf-8"))["served"])
+        fetch_part(address, FACTS, Path(scratch))
+        return str(json.loads((Path(scratch) / BUNDLE / FACTS).read_text(encoding="utf-8"))["served"])
 
 
 class RegistryDownError(ReleaseError):
@@ -128,6 +130,14 @@ def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
     return name, str(aliases[alias or "champion"])
 
 
+def known_versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
+    """Every version of a model with its tags and aliases, oldest first. Raises ReleaseError with what there is."""
+    numbers = sorted(int(found.version) for found in client.search_model_versions(f"name = '{name}'"))
+    if not numbers:
+        raise ReleaseError(f"{name}: {_what_exists(client, name)}")
+    return [client.get_model_version(name, str(number)) for number in numbers]
+
+
 def _what_exists(client: "MlflowClient", name: str) -> str:
     names = sorted(model.name for model in client.search_registered_models())
     if name in names:
@@ -150,7 +160,7 @@ def _parts(files: list[str]) -> list[str]:
     return sorted({"/".join(file.split("/")[:2]) if file.startswith("onnx/") else file.split("/")[0] for file in files})
 
 
-def _fetch(uri: str, part: str, into: Path) -> None:
+def fetch_part(uri: str, part: str, into: Path) -> None:
     """Download a file or folder of the bundle to the same place under `into`."""
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -159,7 +169,7 @@ def _fetch(uri: str, part: str, into: Path) -> None:
 
     with quiet_mlflow():
         try:
-            mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{_BUNDLE}/{part}", dst_path=str(into))
+            mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{BUNDLE}/{part}", dst_path=str(into))
         except (MlflowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ReleaseError(

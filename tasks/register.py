@@ -1,8 +1,7 @@
 """Register a bundle in MLflow's model registry, and promote it when it beats the champion."""
 
 import json
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 from params.release import ReleaseParams
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
-from tasks.tracking import quiet_mlflow
+from tasks.promote import Request, consider, one_at_a_time
+from tasks.tracking import answering_registry, quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
-    from tasks.registry.promotion import Decision, Standing
     from tasks.tracking import Tracker
 
-log = logging.getLogger(__name__)
-
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _DIGEST = "gristmill.digest"
 _REQUIREMENTS = ("numpy", "onnxruntime", "tokenizers")
 _LOADER = "gristmill_pyfunc"
@@ -35,6 +30,8 @@ class Registered:
     version: int
     aliases: tuple[str, ...]
     decision: str
+    checks: list[dict[str, Any]] = field(default_factory=list, compare=False)
+    """Every check of the gate."""
 
 
 def register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run) -> Registered:
@@ -54,14 +51,16 @@ def register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *,
 def _register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run) -> Registered:
     assert run.tracker is not None, "registering needs MLflow"
     client = run.tracker.client
-    with quiet_mlflow():
+    with answering_registry(), quiet_mlflow(), one_at_a_time(run.store):
         version = _find_version(client, params.model_name, released.digest)
         if version is None:
             version = _make_version(run.tracker, params.model_name, released, evaluation)
-        decision = _promote(client, params, version, released)
+        found = client.get_model_version(params.model_name, version)
+        request = Request(f"run {run.record.run_id}")
+        judgement = consider(client, found, request, store=run.store, again=False)
         current = client.get_model_version(params.model_name, version)
-    log.info("register: %s: %s", params.model_name, decision.text)
-    return Registered(params.model_name, int(version), tuple(sorted(current.aliases)), decision.text)
+    aliases = tuple(sorted(current.aliases))
+    return Registered(params.model_name, int(version), aliases, judgement.decision.text, judgement.checks)
 
 
 def _find_version(client: "MlflowClient", name: str, digest: str) -> str | None:
@@ -138,44 +137,6 @@ def _signature() -> Any:
         outputs=Schema([ColSpec(DataType.string)]),
         params=ParamSchema([ParamSpec(name, types[type(value)], value) for name, value in PARAMETERS.items()]),
     )
-
-
-def _promote(client: "MlflowClient", params: ReleaseParams, version: str, released: Manifest) -> "Decision":
-    """Set the aliases that the decision asks for; each step may find itself done already."""
-    from tasks.registry.promotion import Decision, decide
-
-    name = params.model_name
-    champion = _alias_holder(client, name, CHAMPION)
-    if champion is not None and str(champion.version) == version:
-        return Decision(True, f"version {version} is the champion")
-    mine = _standing(client.get_model_version(name, version))
-    theirs = _standing(champion) if champion is not None else None
-    decision = decide(mine, theirs, _failed_checks(released), min_improvement=params.min_improvement)
-    if _failed_checks(released):
-        return decision
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    if decision.promote:
-        if champion is not None:
-            client.set_registered_model_alias(name, PREVIOUS, str(champion.version))
-        client.set_registered_model_alias(name, CHAMPION, version)
-    return decision
-
-
-def _alias_holder(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
-    aliases = client.get_registered_model(name).aliases
-    return client.get_model_version(name, str(aliases[alias])) if alias in aliases else None
-
-
-def _standing(version: "ModelVersion") -> "Standing":
-    from tasks.registry.promotion import Standing
-
-    tags = version.tags
-    return Standing(int(version.version), float(tags["gristmill.bits_per_byte"]), tags["gristmill.test_digest"])
-
-
-def _failed_checks(released: Manifest) -> list[str]:
-    path = released.folder / "bundle" / "gate.json"
-    return [check["name"] for check in json.loads(path.read_text(encoding="utf-8")) if not check["passed"]]
 
 
 def _facts(released: Manifest) -> dict[str, Any]:

@@ -1,28 +1,37 @@
 """Assemble the bundle that is registered: model, graphs, card, lineage, gate."""
 
 import json
+import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from params.errors import ReleaseError
 from params.release import ReleaseParams
-from tasks.artifacts.digest import digest_value, write_atomic
+from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.compare import LOSSES
 from tasks.compress import PICKED
-from tasks.context import Run
+from tasks.context import Run, num_cores
+from tasks.promote import GATE
 from tasks.stage import stage
+
+if TYPE_CHECKING:
+    from tasks.registry.gate import Evidence
 
 _SEED = 1
 _SAMPLE_TOKENS = 64
+_BATCH_TOKENS = 4096
+_DIGITS = 6
 
 
-@stage(version=1)
+@stage(version=2)
 def release(
     params: ReleaseParams,
     files: Manifest,
     cleaned: Manifest,
     unique: Manifest,
+    splits: Manifest,
     shards: Manifest,
     model: Manifest,
     evaluation: Manifest,
@@ -34,7 +43,8 @@ def release(
 ) -> Metrics:
     """bundle/ with everything about the model, and the verdict of the gate on it (gate.json).
 
-    A failed gate is no error: the bundle then says so, and registering it promotes nothing.
+    The served file is run on the test documents; its losses (test_losses.arrow) are what promotion compares. A failed
+    gate is no error: the bundle then says so, and registering it promotes nothing.
     """
     from tasks.registry.bundle import write_sums
     from tasks.registry.gate import gate_checks
@@ -46,19 +56,20 @@ def release(
     shutil.rmtree(bundle, ignore_errors=True)
     _place(bundle, model, evaluation, graph, variants)
     report = _read(evaluation.folder / "evaluation.json")
-    quality = _read(variants.folder / "quality.json")
-    bits_per_byte = float(report["test"]["bits_per_byte"])
     stop = _read(model.folder / "stop.json")
-    gate = gate_checks(params, verdict=stop["verdict"], bits_per_byte=bits_per_byte, quality=quality)
-    inputs = (files, cleaned, unique, shards, model, evaluation, graph, variants)
-    results = ancestors(inputs, run.store)
+    served = _measure_served(bundle, params, splits, evaluation, run)
+    report["served"] = {key: value for key, value in served.items() if key != "test_digest"}
+    _write(bundle / "evaluation.json", report)
+    quality = _read(variants.folder / "quality.json")
+    gate = gate_checks(params, _evidence(params, stop, report, quality, variants))
+    results = ancestors((files, cleaned, unique, splits, shards, model, evaluation, graph, variants), run.store)
     _describe(bundle, params, results, files, gate=gate, stop=stop, report=report, quality=quality)
     facts = {
         "name": params.model_name,
-        "served": params.serve,
+        "served": _served(bundle, params),
         "variants": ", ".join(_variants(bundle)),
-        "bits_per_byte": bits_per_byte,
-        "test_digest": test_digest(evaluation),
+        "bits_per_byte": served["bits_per_byte"],
+        "test_digest": served["test_digest"],
         "gate_passed": all(check.passed for check in gate),
     }
     _write(bundle / "bundle.json", facts)
@@ -66,14 +77,45 @@ def release(
     return _metrics(bundle, facts, failed=[str(check) for check in gate if not check.passed])
 
 
-def test_digest(evaluation: Manifest) -> str:
-    """Digest of the test documents that were measured: figures on the same ones can be compared."""
-    import pyarrow as pa
+def _measure_served(
+    bundle: Path, params: ReleaseParams, splits: Manifest, evaluation: Manifest, run: Run
+) -> dict[str, Any]:
+    """Figures of the served file on the test documents, next to those of the trained model; its losses are kept."""
+    from tasks.evaluation.documents import digest_documents, same_documents
+    from tasks.evaluation.losses import document_losses, read_losses, write_losses
+    from tasks.evaluation.served_model import ServedModel
 
-    with pa.memory_map(str(evaluation.folder / "documents" / "test.arrow")) as source:
-        table = pa.ipc.open_file(source).read_all()
-    rows = zip(table.column("id").to_pylist(), table.column("num_bytes").to_pylist(), strict=True)
-    return digest_value(sorted(rows))[:32]
+    trained = read_losses(evaluation.folder / "documents" / "test.arrow")
+    sizes = dict(zip(trained.ids, trained.num_bytes.tolist(), strict=True))
+    documents = same_documents(splits.paths("test/*.arrow"), sizes)
+    folder = bundle / "onnx" / _served(bundle, params)
+    served = ServedModel(folder, threads=run.settings.threads or num_cores())
+    losses = document_losses(served, documents, batch_tokens=_BATCH_TOKENS)
+    write_losses(bundle / LOSSES, losses)
+    targets = int(losses.num_targets.sum())
+    loss, loss_of_trained = (float(found.nats.sum()) / targets for found in (losses, trained))
+    return {
+        "variant": _served(bundle, params),
+        "loss": round(loss, _DIGITS),
+        "loss_increase": round(loss - loss_of_trained, _DIGITS),
+        "bits_per_byte": round(float(losses.nats.sum() / losses.num_bytes.sum() / math.log(2)), _DIGITS),
+        "test_digest": digest_documents(losses.ids, losses.num_bytes),
+    }
+
+
+def _evidence(
+    params: ReleaseParams, stop: dict[str, Any], report: dict[str, Any], quality: dict[str, Any], variants: Manifest
+) -> "Evidence":
+    from tasks.evaluation.naming import numbers_of
+    from tasks.registry.gate import Evidence
+
+    return Evidence(
+        verdict=stop["verdict"],
+        figures=numbers_of(report),
+        quality=quality,
+        contaminated={name: found["share"] for name, found in report.get("contamination", {}).items()},
+        decode_tokens_per_s=variants.metrics.values.get(f"{params.serve}_decode_tokens_per_s"),
+    )
 
 
 def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest, variants: Manifest) -> None:
@@ -84,7 +126,6 @@ def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest,
     place_folder(graph.folder / "fp32", bundle / "onnx" / "fp32")
     for served in variants.paths("*/model.onnx"):
         place_folder(served.parent, bundle / "onnx" / served.parent.name)
-    place_file(evaluation.folder / "evaluation.json", bundle / "evaluation.json")
     place_file(variants.folder / "quality.json", bundle / "quality.json")
     place_file(graph.folder / "checks.json", bundle / "checks.json")
     place_file(model.folder / "stop.json", bundle / "stop.json")
@@ -108,7 +149,7 @@ def _describe(
 
     samples = _samples(bundle, params)
     _write(bundle / "samples.json", samples)
-    _write(bundle / "gate.json", [check.as_dict() for check in gate])
+    _write(bundle / GATE, _gate(params, gate))
     _write(bundle / "lineage.json", lineage(results, files))
     story = Story(
         name=params.model_name,
@@ -130,13 +171,23 @@ def _samples(bundle: Path, params: ReleaseParams) -> list[dict[str, str]]:
     """Continuations of params.samples by the served variant (by fp32 where that one was not kept)."""
     from tasks.serving.generator import OnnxModel, PromptError
 
-    variant = params.serve if params.serve in _variants(bundle) else "fp32"
-    model = OnnxModel(bundle / "onnx" / variant)
+    model = OnnxModel(bundle / "onnx" / _served(bundle, params))
     try:
         made = model.generate(params.samples, seed=_SEED, max_new_tokens=_SAMPLE_TOKENS) if params.samples else []
     except PromptError as error:
         raise ReleaseError(f"release.samples: {error}") from None
     return [{"prompt": p, "continuation": texts[0]} for p, texts in zip(params.samples, made, strict=True)]
+
+
+def _gate(params: ReleaseParams, gate: list[Any]) -> dict[str, Any]:
+    checks = [check.as_dict() for check in gate]
+    passed = all(check.passed for check in gate)
+    return {"passed": passed, "checks": checks, "params": params.gate.model_dump(mode="json")}
+
+
+def _served(bundle: Path, params: ReleaseParams) -> str:
+    """The variant that is served: fp32 where the wanted one was not kept."""
+    return params.serve if params.serve in _variants(bundle) else "fp32"
 
 
 def _variants(bundle: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from params.errors import ServerError
 from params.pipeline import PipelineParams
 from tasks.artifacts.explain import flatten
 from tasks.artifacts.manifest import Manifest
@@ -138,6 +139,21 @@ def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
+
+
+@contextmanager
+def answering_registry() -> Iterator[None]:
+    """Say what to do where MLflow stops answering in the middle; its client has tried again for minutes by then."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, ConnectionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ServerError(
+            f"MLflow at {os.environ.get('MLFLOW_TRACKING_URI', 'its default place')} failed in the middle ({reason}); "
+            "nothing is half done: the same command goes on from there once it answers"
+        ) from None
 
 
 @contextmanager

@@ -49,9 +49,15 @@ def make_run(root: Path) -> Run:
     return Run(Store(root / "store"), settings, RunRecord.begin("test", {}))
 
 
-def seal_into(run: Run, stage: str, fill: Callable[[Path], object], metrics: Metrics | None = None) -> Manifest:
+def seal_into(
+    run: Run,
+    stage: str,
+    fill: Callable[[Path], object],
+    metrics: Metrics | None = None,
+    params: dict[str, object] | None = None,
+) -> Manifest:
     """Seal what `fill(folder)` writes as a result of a stage; Metrics that it returns are the result's."""
-    recipe = Recipe(stage=stage, version=1, params={})
+    recipe = Recipe(stage=stage, version=1, params=params or {})
     with run.store.lock(recipe):
         draft = run.store.draft(recipe, {})
         made = fill(draft)
@@ -75,6 +81,12 @@ def seal(run: Run) -> Callable[..., Manifest]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose store holds the results that the tests of a module share; they only read them."""
     return make_run(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def seal_in_world(world: Run) -> Callable[..., Manifest]:
+    """`seal` into the store that a module shares."""
+    return functools.partial(seal_into, world)
 
 
 @pytest.fixture(scope="module")

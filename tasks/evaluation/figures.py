@@ -1,6 +1,7 @@
 """Loss, perplexity and bits per byte, with bootstrap confidence intervals over documents."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,26 +11,35 @@ from tasks.evaluation.losses import DocumentLosses, Floats, Ints
 
 
 @dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn (Efron 1979, percentile)."""
+
+    samples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Figures:
     """How well a model predicts some documents."""
 
     loss: float
-    """Mean cross-entropy, nats per token, the end of text included."""
+    """Mean cross-entropy, nats per token."""
     perplexity: float
     """exp(loss)."""
     bits_per_byte: float
     """Cross-entropy in bits per UTF-8 byte: comparable across tokenizers."""
     bits_per_byte_low: float
     bits_per_byte_high: float
-    """Bootstrap interval over documents (Efron 1979, percentile)."""
+    """Bootstrap interval over documents."""
     docs: int
     targets: int
     num_bytes: int
 
 
-def figures(losses: DocumentLosses, *, samples: int, confidence: float, seed: int) -> Figures:
+def figures(losses: DocumentLosses, bootstrap: Bootstrap) -> Figures:
     """Figures over all documents together."""
-    low, high = bootstrap_ratio(losses.nats, losses.num_bytes, samples=samples, confidence=confidence, seed=seed)
+    low, high = bootstrap_ratio(losses.nats, losses.num_bytes, bootstrap)
     loss = float(losses.nats.sum() / losses.num_targets.sum())
     return Figures(
         loss=round(loss, 6),
@@ -43,34 +53,34 @@ def figures(losses: DocumentLosses, *, samples: int, confidence: float, seed: in
     )
 
 
-def figures_by_source(losses: DocumentLosses, **settings: Any) -> dict[str, dict[str, Any]]:
-    """Figures of each source apart."""
-    sources = np.array(losses.sources)
-    return {source: asdict(figures(_subset(losses, sources == source), **settings)) for source in sorted(set(sources))}
+def all_figures(losses: DocumentLosses, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Figures of all documents, and of each source and language apart."""
+    return {
+        **asdict(figures(losses, bootstrap)),
+        "by_source": _apart(losses, losses.sources, bootstrap),
+        "by_language": _apart(losses, losses.languages, bootstrap),
+    }
 
 
-def bootstrap_ratio(
-    numerators: Floats, denominators: Ints, *, samples: int, confidence: float, seed: int
-) -> tuple[float, float]:
+def bootstrap_ratio(numerators: Floats, denominators: Ints, bootstrap: Bootstrap) -> tuple[float, float]:
     """Percentile interval of sum(numerators) / sum(denominators) when the pairs are drawn anew."""
-    random = np.random.Generator(np.random.PCG64(seed))
-    count = len(numerators)
-    ratios = np.empty(samples)
-    for index in range(samples):
-        drawn = np.bincount(random.integers(0, count, count), minlength=count)
-        below = float(drawn @ denominators)
-        ratios[index] = float(drawn @ numerators) / below if below else math.nan
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(ratios, [tail, 1 - tail])
+    tail = (1 - bootstrap.confidence) / 2
+    low, high = np.nanquantile(resampled_ratios(numerators, denominators, bootstrap), [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _subset(losses: DocumentLosses, chosen: Any) -> DocumentLosses:
-    indices = np.flatnonzero(chosen)
-    return DocumentLosses(
-        ids=[losses.ids[i] for i in indices],
-        sources=[losses.sources[i] for i in indices],
-        nats=losses.nats[indices],
-        num_bytes=losses.num_bytes[indices],
-        num_targets=losses.num_targets[indices],
-    )
+def resampled_ratios(numerators: Floats, denominators: Ints, bootstrap: Bootstrap) -> Floats:
+    """sum(numerators) / sum(denominators) of each resample of the pairs."""
+    random = np.random.Generator(np.random.PCG64(bootstrap.seed))
+    count = len(numerators)
+    ratios = np.empty(bootstrap.samples)
+    for index in range(bootstrap.samples):
+        drawn = np.bincount(random.integers(0, count, count), minlength=count)
+        below = float(drawn @ denominators)
+        ratios[index] = float(drawn @ numerators) / below if below else math.nan
+    return ratios
+
+
+def _apart(losses: DocumentLosses, groups: Sequence[str], bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+    names = np.array(groups)
+    return {name: asdict(figures(losses.only(names == name), bootstrap)) for name in sorted(set(groups))}

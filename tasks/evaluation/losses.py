@@ -1,76 +1,82 @@
-"""Cross-entropy of held-out blocks, attributed to the documents they came from."""
+"""Cross-entropy of each document under a model, by whichever tokenizer the model has."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import Tokenizer
 
-from tasks.shards.blocks import Blocks, evenly
-from tasks.tokenizer.vocabulary import spelled_bytes
+from tasks.evaluation.documents import Documents
+from tasks.evaluation.language_model import LanguageModel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-BlockLosses = Callable[[Ints], Floats]
-"""Blocks (batch, context + 1) to the cross-entropy of each target, (batch, context), in nats."""
 
 
 @dataclass(frozen=True)
 class DocumentLosses:
-    """Sums over the evaluated part of each document; the end of text is a target without bytes."""
+    """Sums over each document; its end is no target, so that models which end texts differently compare."""
 
     ids: list[str]
     sources: list[str]
+    languages: list[str]
     nats: Floats
     num_bytes: Ints
     num_targets: Ints
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "DocumentLosses":
+        """Some of the documents."""
+        indices = np.flatnonzero(chosen)
+        return DocumentLosses(
+            ids=[self.ids[i] for i in indices],
+            sources=[self.sources[i] for i in indices],
+            languages=[self.languages[i] for i in indices],
+            nats=self.nats[indices],
+            num_bytes=self.num_bytes[indices],
+            num_targets=self.num_targets[indices],
+        )
 
-def document_losses(
-    blocks: Blocks,
-    documents: Path,
-    block_losses: BlockLosses,
-    *,
-    token_bytes: Ints,
-    padding: int,
-    batch_blocks: int,
-    max_blocks: int | None,
-) -> DocumentLosses:
-    """Losses of a split's documents, from at most `max_blocks` of its blocks, spread evenly.
 
-    A document that goes on in a second block is seen there without what stands before, as in training.
+def document_losses(model: LanguageModel, documents: Documents, *, batch_tokens: int) -> DocumentLosses:
+    """Losses of every document; forward passes take about `batch_tokens` tokens of documents of like length.
+
+    A document follows the begin token. What goes past the context is scored in a second window, and so on, each
+    without what stands before it, as in training.
     """
-    table = _read_table(documents)
-    starts: Ints = table.column("offset").to_numpy()
-    nats, num_bytes, num_targets = (np.zeros(len(starts)) for _ in range(3))
-    indices = evenly(len(blocks), max_blocks)
-    for first in range(0, len(indices), batch_blocks):
-        chosen = indices[first : first + batch_blocks]
-        rows = blocks[chosen]
-        losses, targets = block_losses(rows), rows[:, 1:]
-        at = chosen[:, None] * blocks.context + np.arange(1, blocks.context + 1)
-        counted = targets != padding
-        owner = np.searchsorted(starts, at[counted], side="left") - 1
-        np.add.at(nats, owner, losses[counted])
-        np.add.at(num_bytes, owner, token_bytes[targets[counted]])
-        np.add.at(num_targets, owner, 1)
-    seen = num_targets > 0
-    names = table.filter(pa.array(seen))
+    windows = [
+        (index, row)
+        for index, text in enumerate(documents.texts)
+        for row in cut_windows([model.begin, *model.encode(text)], model.context)
+    ]
+    nats, num_targets = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
+    for batch in batches_by_length([row for _, row in windows], batch_tokens):
+        for place, losses in zip(batch, model.target_nats([windows[place][1] for place in batch]), strict=True):
+            nats[windows[place][0]] += losses.sum()
+            num_targets[windows[place][0]] += len(losses)
     return DocumentLosses(
-        ids=names.column("id").to_pylist(),
-        sources=names.column("source").to_pylist(),
-        nats=nats[seen],
-        num_bytes=num_bytes[seen].astype(np.int64),
-        num_targets=num_targets[seen].astype(np.int64),
+        ids=documents.ids,
+        sources=documents.sources,
+        languages=documents.languages,
+        nats=nats,
+        num_bytes=np.array([len(text.encode()) for text in documents.texts], np.int64),
+        num_targets=num_targets,
     )
 
 
-def bytes_per_token_id(tokenizer: Tokenizer) -> Ints:
-    """UTF-8 bytes that each id stands for; special tokens stand for none."""
-    return np.array([len(spelled) for spelled in spelled_bytes(tokenizer)], np.int64)
+def cut_windows(tokens: Sequence[int], context: int) -> list[list[int]]:
+    """Rows of at most context + 1 tokens that overlap by one: every token but the first is a target once."""
+    return [list(tokens[start : start + context + 1]) for start in range(0, len(tokens) - 1, context)]
+
+
+def batches_by_length(rows: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[list[int]]:
+    """Places of rows, longest first, in batches that hold at most `batch_tokens` tokens with their padding."""
+    order = sorted(range(len(rows)), key=lambda place: (-len(rows[place]), place))
+    while order:
+        size = max(1, batch_tokens // len(rows[order[0]]))
+        yield order[:size]
+        order = order[size:]
 
 
 def write_losses(path: Path, losses: DocumentLosses) -> None:
@@ -80,6 +86,7 @@ def write_losses(path: Path, losses: DocumentLosses) -> None:
         {
             "id": losses.ids,
             "source": losses.sources,
+            "language": losses.languages,
             "nats": np.round(losses.nats, 4),
             "num_bytes": losses.num_bytes,
             "num_targets": losses.num_targets,
@@ -89,6 +96,10 @@ def write_losses(path: Path, losses: DocumentLosses) -> None:
         writer.write_table(table)
 
 
-def _read_table(path: Path) -> pa.Table:
+def read_losses(path: Path) -> DocumentLosses:
+    """What `write_losses` kept."""
     with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+        table = pa.ipc.open_file(source).read_all()
+    names = (table.column(name).to_pylist() for name in ("id", "source", "language"))
+    numbers = (table.column(name).to_numpy().copy() for name in ("nats", "num_bytes", "num_targets"))
+    return DocumentLosses(*names, *numbers)

@@ -1,11 +1,15 @@
 """What a bundle must prove before it may serve people."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from params.gate import LimitParams
 from params.release import ReleaseParams
+
+Tree = Mapping[str, Any]
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,8 @@ class GateCheck:
 
     name: str
     value: str | float | None
-    limit: str | float | None
+    """None where there is no such figure."""
+    limit: str
     passed: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -26,23 +31,88 @@ class GateCheck:
         return f"{self.name} is {self.value}, asked for {self.limit}: {'passed' if self.passed else 'failed'}"
 
 
-def gate_checks(
-    params: ReleaseParams, *, verdict: str, bits_per_byte: float, quality: Mapping[str, Mapping[str, Any]]
-) -> list[GateCheck]:
-    """All conditions on a model that do not need the registry; `quality` is by variant."""
-    served = quality.get(params.serve)
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a candidate without the registry."""
+
+    verdict: str
+    """How training ended."""
+    figures: Mapping[str, float]
+    """Of evaluation.json by dotted name, and those of the served file under served."""
+    quality: Mapping[str, Tree]
+    """quality.json: figures by variant."""
+    contaminated: Mapping[str, float]
+    """Share of each evaluation set that the training text contains."""
+    decode_tokens_per_s: float | None
+
+
+def gate_checks(params: ReleaseParams, found: Evidence) -> list[GateCheck]:
+    """All conditions on a model that do not need the registry."""
+    served = found.quality.get(params.serve)
     kept = served is not None and "rejected" not in served
-    increase = float(served["loss_increase"]) if served is not None else math.nan
-    checks = [
-        GateCheck("verdict", verdict, "not broken", verdict != "broken"),
+    bits = found.figures["served.bits_per_byte"]
+    return [
+        GateCheck("verdict of training", found.verdict, "not broken", found.verdict != "broken"),
         GateCheck("served variant", params.serve if kept else None, params.serve, kept),
-        _at_most("loss increase of the served variant", increase, params.max_loss_increase),
-        GateCheck("test bits per byte", bits_per_byte, "a number", math.isfinite(bits_per_byte)),
+        GateCheck("served.bits_per_byte", _number(bits), "a number", math.isfinite(bits)),
+        *_parity(params, found, served or {}),
+        *_limits(params.gate.limits, found.figures),
+        *_contamination(params.gate.max_contaminated, found.contaminated),
+        *_costs(params, found, served or {}),
     ]
-    if params.max_bits_per_byte is not None:
-        checks.append(_at_most("test bits per byte under the limit", bits_per_byte, params.max_bits_per_byte))
-    return checks
 
 
-def _at_most(name: str, value: float, limit: float) -> GateCheck:
-    return GateCheck(name, value if math.isfinite(value) else None, limit, value <= limit)
+def _parity(params: ReleaseParams, found: Evidence, served: Tree) -> Iterator[GateCheck]:
+    """Whether the served file does what the trained model does."""
+    gate = params.gate
+    if gate.max_loss_increase is not None:
+        yield _at_most("loss over the fp32 graph", served.get("loss_increase"), gate.max_loss_increase)
+        increase = found.figures["served.loss_increase"]
+        yield _at_most("served.loss_increase over the trained model", increase, gate.max_loss_increase)
+    if gate.min_greedy_agreement is not None:
+        agreement = served.get("greedy_agreement")
+        yield _within("greedy agreement with fp32", agreement, LimitParams(min=gate.min_greedy_agreement))
+
+
+def _limits(limits: Mapping[str, LimitParams], figures: Mapping[str, float]) -> Iterator[GateCheck]:
+    for name, limit in limits.items():
+        if name in figures:
+            yield _within(name, figures[name], limit)
+        else:
+            alike = [known for known in figures if known.rpartition(".")[2] == name.rpartition(".")[2]] or list(figures)
+            yield GateCheck(name, None, f"{_text(limit)} (no such figure; there is {', '.join(alike[:_SHOWN])})", False)
+
+
+def _contamination(limit: float | None, shares: Mapping[str, float]) -> Iterator[GateCheck]:
+    if limit is not None:
+        yield from (_at_most(f"contamination.{name}.share", share, limit) for name, share in sorted(shares.items()))
+
+
+def _costs(params: ReleaseParams, found: Evidence, served: Tree) -> Iterator[GateCheck]:
+    gate = params.gate
+    if gate.max_size_mb is not None:
+        size = served.get("bytes")
+        yield _at_most("megabytes of the served graph", None if size is None else size / 1e6, gate.max_size_mb)
+    if gate.min_decode_tokens_per_s is not None:
+        limit = LimitParams(min=gate.min_decode_tokens_per_s)
+        yield _within("decoded tokens per second", found.decode_tokens_per_s, limit)
+
+
+def _at_most(name: str, value: float | None, limit: float) -> GateCheck:
+    return _within(name, value, LimitParams(max=limit))
+
+
+def _within(name: str, value: float | None, limit: LimitParams) -> GateCheck:
+    low = -math.inf if limit.min is None else limit.min
+    high = math.inf if limit.max is None else limit.max
+    passed = value is not None and math.isfinite(value) and low <= value <= high
+    return GateCheck(name, None if value is None else _number(value), _text(limit), passed)
+
+
+def _text(limit: LimitParams) -> str:
+    parts = [f"at least {limit.min:g}"] if limit.min is not None else []
+    return " and ".join([*parts, *([f"at most {limit.max:g}"] if limit.max is not None else [])])
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

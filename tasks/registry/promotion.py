@@ -3,36 +3,34 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Standing:
-    """A registered model by what promotion looks at."""
-
-    version: int
-    bits_per_byte: float
-    test_digest: str
-    """Which held-out documents that was measured on."""
+from params.gate import ChampionParams
+from tasks.evaluation.comparison import Comparison, asked_gain, is_enough
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a new version, and why."""
+    """What becomes of a version, and why."""
 
     promote: bool
     text: str
+    comparison: Comparison | None = None
+    """None where there is no champion to compare with."""
 
 
-def decide(new: Standing, champion: Standing | None, failed: Sequence[str], *, min_improvement: float) -> Decision:
+def decide(
+    version: int, champion: int | None, failed: Sequence[str], comparison: Comparison | None, params: ChampionParams
+) -> Decision:
     """Promote a model that passed its gate and has no champion before it, or beats it on the same test documents."""
-    mine = f"version {new.version} ({new.bits_per_byte:.4f} bits per byte)"
+    mine = f"version {version}"
     if failed:
-        return Decision(False, f"{mine} is not promoted, its gate failed: {'; '.join(failed)}")
+        return Decision(False, f"{mine} is not promoted, its gate failed: {'; '.join(failed)}", comparison)
     if champion is None:
-        return Decision(True, f"{mine} becomes champion: there was none")
-    theirs = f"champion version {champion.version} ({champion.bits_per_byte:.4f})"
-    if champion.test_digest != new.test_digest:
-        return Decision(False, f"{mine} stays challenger: {theirs} was measured on other test documents")
-    gain = champion.bits_per_byte - new.bits_per_byte
-    if gain > 0 and gain >= min_improvement:
-        return Decision(True, f"{mine} becomes champion: {gain:.4f} better than {theirs}")
-    return Decision(False, f"{mine} stays challenger: {theirs}, release.min_improvement is {min_improvement}")
+        return Decision(True, f"{mine} becomes champion: it passed its gate and there was none")
+    assert comparison is not None, "a champion is compared with"
+    theirs = f"champion version {champion}"
+    figures = f"{comparison.new:.4f} bits per byte against {comparison.champion:.4f}"
+    asked = f"{asked_gain(params.mode, params.margin):+.4f}" if params.margin else "0"
+    low = f"with {params.confidence:.0%} confidence the gain is above {comparison.low:+.4f}, asked for {asked}"
+    if is_enough(comparison, params.mode, params.margin):
+        return Decision(True, f"{mine} takes the place of {theirs}: {figures}; {low}", comparison)
+    return Decision(False, f"{mine} stays challenger of {theirs}: {figures}; {low}", comparison)

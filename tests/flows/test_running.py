@@ -75,7 +75,7 @@ def test_mlflow_has_configuration_figures_curves_and_the_link_to_prefect(finishe
     assert tags["model_version"] == "gristmill-tiny 1"
     assert tags["prefect.flow_run_id"] == first["flow_run_id"]
     metrics = {row[0] for row in query(database, f"select key from latest_metrics where run_uuid = '{run_id}'")}
-    assert {"clean.docs_in", "train.loss", "evaluate.test_bits_per_byte"} <= metrics
+    assert {"clean.docs_in", "train.loss", "evaluate.test.bits_per_byte"} <= metrics
     assert {f"{stage}.seconds" for stage in STAGES} <= metrics
     assert query(database, f"select value from params where run_uuid = '{run_id}' and key = 'cfg.train.seed'") == [
         ("1",)

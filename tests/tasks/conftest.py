@@ -1,9 +1,11 @@
 """A workshop for the tests of export, compress, release and register: small models, sealed as training leaves them."""
 
 import json
+import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +14,17 @@ import pytest
 from params.base import Params
 from params.compress import CompressParams
 from params.export import ExportParams
+from params.gate import GateParams
 from params.release import ReleaseParams
 from params.run import RunParams
 from tasks.artifacts.manifest import Manifest, Metrics, Timing, recipe_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
+from tasks.documents.schema import DOCUMENT
+from tasks.documents.shards import shard_writer
+from tasks.evaluation.documents import digest_documents
+from tasks.registry.bundle import write_sums
 
 TEXTS = [
     "The mill grinds the grain into flour, and the baker makes bread of it.",
@@ -65,9 +72,11 @@ class Workshop:
             metrics = made if isinstance(made, Metrics) else metrics or Metrics()
             return self.run.store.seal(recipe, draft, metrics, timing=Timing(), made_by={}, volatile=("logs/*",))
 
-    def release_inputs(
-        self, name: str, *, bits_per_byte: float, test_ids: tuple[str, ...] = ("a", "b")
-    ) -> list[Manifest]:
+    def splits(self) -> Manifest:
+        """Four test documents."""
+        return self.seal("decontaminate", "splits", _write_splits)
+
+    def release_inputs(self, name: str, *, bits_per_byte: float) -> list[Manifest]:
         """Inputs of release for the qwen3 model, with an evaluation by hand."""
         files = self.seal("survey", "files", _write_files)
         documents = self.seal(
@@ -77,8 +86,15 @@ class Workshop:
             "clean", "cleaned", _nothing, {"documents": documents}, _counts(9, 7, {"rejected.words.min_words": 2})
         )
         unique = self.seal("dedup", "unique", _nothing, {"cleaned": cleaned}, _counts(7, 6, {"exact_duplicates": 1}))
-        evaluation = self.seal("evaluate", name, lambda folder: _write_evaluation(folder, bits_per_byte, test_ids))
-        made = (self.shards(), self.model("qwen3"), evaluation, self.graph("qwen3"), self.variants("qwen3"))
+        evaluation = self.seal("evaluate", name, lambda folder: self._write_evaluation(folder, bits_per_byte))
+        made = (
+            self.splits(),
+            self.shards(),
+            self.model("qwen3"),
+            evaluation,
+            self.graph("qwen3"),
+            self.variants("qwen3"),
+        )
         return [files, cleaned, unique, *made]
 
     def release(self, name: str, params: ReleaseParams, inputs: list[Manifest]) -> Manifest:
@@ -86,6 +102,22 @@ class Workshop:
         from tasks.release import release
 
         return self.seal("release", name, lambda out: release.work(params, *inputs, out=out, run=self.run))
+
+    def _write_evaluation(self, out: Path, bits_per_byte: float) -> None:
+        """Figures by hand, and the model's real losses on two documents."""
+        import torch
+
+        from tasks.evaluation.documents import same_documents
+        from tasks.evaluation.losses import document_losses, write_losses
+        from tasks.evaluation.trained_model import TrainedModel
+
+        interval = {"bits_per_byte_low": bits_per_byte - 0.1, "bits_per_byte_high": bits_per_byte + 0.1}
+        figures = {"loss": 1.5, "perplexity": 4.4817, "bits_per_byte": bits_per_byte, **interval}
+        figures |= {"docs": 2, "targets": 40, "num_bytes": 100, "by_source": {}, "by_language": {}}
+        (out / "evaluation.json").write_text(json.dumps({"validation": figures, "test": figures}))
+        model = TrainedModel(self.model("qwen3").folder / "model", threads=1, device=torch.device("cpu"))
+        documents = same_documents(self.splits().paths("test/*.arrow"), {"a": 1000, "b": 1000})
+        write_losses(out / "documents" / "test.arrow", document_losses(model, documents, batch_tokens=64))
 
     def _model(self, architecture: str) -> Manifest:
         return self.seal("train", architecture, lambda folder: train_model(architecture, folder))
@@ -116,25 +148,33 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 class Candidates:
-    """`candidates(model, name, bits_per_byte)` releases the qwen3 model with these figures and registers it."""
+    """`candidates(model, name, bits_per_byte)` registers a release whose served file is said to have these figures."""
 
     def __init__(self, workshop: Workshop, tracked: Run) -> None:
         self.workshop = workshop
         self.tracked = tracked
 
-    def bundle(self, model: str, name: str, bits_per_byte: float, **changes) -> tuple[Manifest, Manifest]:
-        """A sealed release and the evaluation behind it."""
-        limit = changes.pop("max_bits_per_byte", None)
-        params = ReleaseParams(model_name=model, samples=(), max_loss_increase=0.5, max_bits_per_byte=limit)
-        inputs = self.workshop.release_inputs(f"{model}-{name}", bits_per_byte=bits_per_byte, **changes)
-        return self.workshop.release(f"{model}-{name}", params, inputs), inputs[5]
+    def bundle(
+        self, model: str, name: str, bits_per_byte: float, *, ids: tuple[str, ...] = ("a", "b"), failed: str = ""
+    ) -> tuple[Manifest, Manifest]:
+        """A sealed release and the evaluation behind it; the losses are by hand, the files are real."""
+        inputs = self.workshop.release_inputs("any", bits_per_byte=1.5)
+        whole = self.workshop.release("any", ReleaseParams(samples=(), gate=GateParams(max_loss_increase=0.5)), inputs)
+        facts = {"gate": f"failed: {failed}" if failed else "passed"}
+
+        def fill(out: Path) -> Metrics:
+            copytree(whole.folder / "bundle", out / "bundle")
+            _rewrite(out / "bundle", f"{model}-{name}", bits_per_byte, ids=ids, failed=failed)
+            return Metrics(facts=facts)
+
+        made = self.workshop.seal("release", f"{model}-{name}", fill, {"splits": self.workshop.splits()})
+        return made, inputs[6]
 
     def __call__(self, model: str, name: str, bits_per_byte: float, **changes):
         from tasks.register import _register
 
         released, evaluation = self.bundle(model, name, bits_per_byte, **changes)
-        params = ReleaseParams(model_name=model, samples=(), max_loss_increase=0.5)
-        return _register(params, released, evaluation, run=self.tracked)
+        return _register(ReleaseParams(model_name=model, samples=()), released, evaluation, run=self.tracked)
 
 
 @pytest.fixture(scope="session")
@@ -262,20 +302,28 @@ def _write_files(out: Path) -> None:
     (out / "sources.jsonl").write_text(json.dumps(source) + "\n")
 
 
-def _write_evaluation(out: Path, bits_per_byte: float, ids: tuple[str, ...]) -> None:
-    figures = {
-        "loss": 1.5,
-        "perplexity": 4.4817,
-        "bits_per_byte": bits_per_byte,
-        "bits_per_byte_low": bits_per_byte - 0.1,
-        "bits_per_byte_high": bits_per_byte + 0.1,
-        "docs": len(ids),
-        "targets": 40,
-        "num_bytes": 100,
-        "by_source": {},
-    }
-    (out / "evaluation.json").write_text(json.dumps({"validation": figures, "test": figures}))
-    _write_table(out / "documents" / "test.arrow", pa.table({"id": list(ids), "num_bytes": [50] * len(ids)}))
+def _write_splits(out: Path) -> None:
+    unknown = pa.nulls(4, pa.string())
+    texts, languages = pa.array(TEXTS[:4], pa.large_string()), ["en", "en", "zh", None]
+    columns = [list("abcd"), ["guides"] * 4, ["x"] * 4, [0] * 4, texts, unknown, languages]
+    with shard_writer(out / "test" / "000000.arrow", DOCUMENT) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=DOCUMENT))
+
+
+def _rewrite(bundle: Path, name: str, bits_per_byte: float, *, ids: tuple[str, ...], failed: str) -> None:
+    """Give a bundle the losses of a model that predicts every document equally well."""
+    sizes = [len(TEXTS["abcd".index(doc)].encode()) for doc in ids]
+    nats = [bits_per_byte * math.log(2) * size for size in sizes]
+    columns = {"id": ids, "source": ids, "language": ids, "nats": nats, "num_bytes": sizes, "num_targets": sizes}
+    _write_table(bundle / "test_losses.arrow", pa.table({column: list(values) for column, values in columns.items()}))
+    facts = json.loads((bundle / "bundle.json").read_text())
+    facts |= {"name": name, "bits_per_byte": bits_per_byte, "test_digest": digest_documents(ids, sizes)}
+    (bundle / "bundle.json").write_text(json.dumps(facts))
+    gate = json.loads((bundle / "gate.json").read_text())
+    if failed:
+        gate["checks"].append({"name": failed, "value": 9.0, "limit": "at most 1", "passed": False})
+    (bundle / "gate.json").write_text(json.dumps(gate | {"passed": not failed}))
+    write_sums(bundle)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from params.errors import EvaluationError
 from params.evaluate import EvaluateParams
 from params.train import ModelParams
+from tasks.documents.shards import read_batches
 from tasks.evaluate import evaluate
-from tasks.evaluation.figures import bootstrap_ratio
+from tasks.evaluation.losses import read_losses
 from tasks.model.build import build_model
-from tasks.tokenizer.files import copy_tokenizer, special_ids
+from tasks.tokenizer.files import copy_tokenizer, load_tokenizer, special_ids
 
 
-@pytest.fixture
-def model(tokenizer, seal):
+@pytest.fixture(scope="module")
+def model(tokenizer, world, seal_in_world):
     def fill(out):
         ids = special_ids(tokenizer.folder)
         params = ModelParams(layers=1, width=32, heads=2)
@@ -25,46 +27,75 @@ def model(tokenizer, seal):
         built.save_pretrained(out / "model")
         copy_tokenizer(tokenizer.folder, out / "model")
 
-    return seal("train", fill)
+    return seal_in_world("train", fill)
 
 
-def test_a_model_that_knows_nothing_has_the_loss_of_the_uniform_distribution(model, shards, run, tmp_path):
+@pytest.fixture(scope="module")
+def measured(model, splits, world, tmp_path_factory):
+    """The folder and the metrics of an evaluation of every document as a whole."""
+    out = tmp_path_factory.mktemp("evaluation")
+    params = EvaluateParams(bootstrap_samples=100, max_documents=None, max_document_bytes=None)
+    return out, evaluate.work(params, model, splits, out=out, run=world)
+
+
+def texts_of(splits, split):
+    return [t for path in splits.paths(f"{split}/*.arrow") for b in read_batches(path) for t in b["text"].to_pylist()]
+
+
+def test_a_model_that_knows_nothing_has_the_loss_of_the_uniform_distribution(measured):
     # zero hidden states at a tied head would be exactly uniform; a fresh model is close to it
-    metrics = evaluate.work(EvaluateParams(bootstrap_samples=100), model, shards, out=tmp_path, run=run)
-    assert metrics.values["test_loss"] == pytest.approx(math.log(512), rel=0.03)
+    assert measured[1].values["test.loss"] == pytest.approx(math.log(512), rel=0.03)
 
 
-def test_the_figures_agree_with_transformers_own_loss_and_the_texts_own_bytes(model, shards, splits, run, tmp_path):
-    from transformers import AutoModelForCausalLM
-
-    from tasks.documents.shards import read_batches
-    from tasks.tokenizer.files import load_tokenizer
-
-    evaluate.work(EvaluateParams(bootstrap_samples=100, max_blocks=None), model, shards, out=tmp_path, run=run)
-    report = json.loads((tmp_path / "evaluation.json").read_text())["test"]
-    texts = [t for path in splits.paths("test/*.arrow") for b in read_batches(path) for t in b["text"].to_pylist()]
+def test_the_figures_count_the_texts_own_bytes_and_every_token(measured, model, splits):
+    out, metrics = measured
+    report, texts = json.loads((out / "evaluation.json").read_text())["test"], texts_of(splits, "test")
+    tokenizer = load_tokenizer(model.folder / "model")
     assert report["num_bytes"] == sum(len(text.encode()) for text in texts)
+    assert report["targets"] == sum(len(tokenizer.encode(text).ids) for text in texts)
     assert report["docs"] == len(texts)
     assert sorted(report["by_source"]) == ["docs", "poems"]
+    assert report["by_language"]["unknown"]["loss"] == report["loss"]
+    bits = report["loss"] * report["targets"] / report["num_bytes"] / math.log(2)
+    assert report["bits_per_byte"] == pytest.approx(bits, abs=1e-5)
+    assert metrics.values["test.by_source.poems.loss"] == report["by_source"]["poems"]["loss"]
 
-    poem = texts[0]
-    ids = special_ids(model.folder / "model")
-    tokens = [ids.begin, *load_tokenizer(model.folder / "model").encode(poem).ids, ids.begin][:33]
+
+def test_the_loss_of_each_document_is_that_of_transformers_window_by_window(measured, model, splits):
+    from transformers import AutoModelForCausalLM
+
     reference = AutoModelForCausalLM.from_pretrained(model.folder / "model", dtype=torch.float32)
-    with torch.inference_mode():
-        logits = reference(torch.tensor([tokens[:-1]])).logits[0]
-    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(tokens[1:]), reduction="sum").item()
-    import pyarrow as pa
+    tokenizer, begin = load_tokenizer(model.folder / "model"), special_ids(model.folder / "model").begin
+    losses = read_losses(measured[0] / "documents" / "test.arrow")
+    for text, nats in zip(texts_of(splits, "test"), losses.nats, strict=True):
+        tokens, expected = [begin, *tokenizer.encode(text).ids], 0.0
+        for start in range(0, len(tokens) - 1, 32):
+            window = torch.tensor([tokens[start : start + 33]])
+            with torch.inference_mode():
+                logits = reference(window[:, :-1]).logits[0]
+            expected += torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="sum").item()
+        assert nats == pytest.approx(expected, rel=1e-4)
 
-    table = pa.ipc.open_file(pa.memory_map(str(tmp_path / "documents" / "test.arrow"))).read_all()
-    first_block_share = expected / len(tokens[1:])
-    measured = table["nats"][0].as_py() / table["num_targets"][0].as_py()
-    assert measured == pytest.approx(first_block_share, rel=0.05)
+
+def test_few_documents_are_taken_evenly_and_read_to_whole_characters(model, splits, world, tmp_path):
+    params = EvaluateParams(bootstrap_samples=100, max_documents=2, max_document_bytes=16)
+    evaluate.work(params, model, splits, out=tmp_path, run=world)
+    losses = read_losses(tmp_path / "documents" / "test.arrow")
+    assert losses.sources == ["poems", "docs"]
+    assert losses.num_bytes.tolist() == [15, 16]  # five Chinese characters of three bytes
+
+
+def test_a_split_without_text_is_told(model, world, tmp_path, seal_in_world):
+    empty = seal_in_world("split", lambda out: None, params={"empty": True})
+    with pytest.raises(EvaluationError, match=r"the validation split has no text .* raise split\.validation"):
+        evaluate.work(EvaluateParams(), model, empty, out=tmp_path, run=world)
 
 
 def test_the_bootstrap_interval_is_that_of_a_mean_for_equal_denominators():
+    from tasks.evaluation.figures import Bootstrap, bootstrap_ratio
+
     random = np.random.default_rng(0)
     values = random.normal(5.0, 2.0, 400)
-    low, high = bootstrap_ratio(values, np.ones(400, dtype=np.int64), samples=4000, confidence=0.95, seed=1)
+    low, high = bootstrap_ratio(values, np.ones(400, dtype=np.int64), Bootstrap(4000, 0.95, 1))
     half = 1.96 * values.std() / math.sqrt(400)  # the normal interval of a mean
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.04)

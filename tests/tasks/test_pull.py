@@ -64,7 +64,9 @@ def test_an_address_of_nothing_says_what_there_is(registered, tmp_path, address,
 
 
 def test_an_unknown_variant_says_which_there_are(registered, tmp_path):
-    with pytest.raises(ReleaseError, match="no variant int2; it has fp32, int4, int8"):
+    with pytest.raises(
+        ReleaseError, match="no variant int2; it has bf16, fp16, fp32, int4, int4_gptq, int8, int8_dynamic"
+    ):
         pull("mill", tmp_path / "out", variant="int2")
 
 

@@ -1,11 +1,16 @@
 """Register against a real MLflow registry on sqlite."""
 
 import logging
+import math
 from pathlib import Path
 
 import pytest
 
+from tasks.alias import read_trail
 from tasks.context import Run
+from tasks.evaluation.documents import same_documents
+from tasks.evaluation.losses import document_losses
+from tasks.evaluation.served_model import ServedModel
 from tasks.register import Registered, _find_logged_model
 from tasks.tracking import quiet_mlflow
 
@@ -22,7 +27,10 @@ def test_the_first_becomes_champion_a_worse_one_stays_challenger_a_better_one_ta
     assert (first.version, first.aliases) == (1, ("challenger", "champion"))
     worse = candidate("line", "worse", 1.6)
     assert (worse.version, worse.aliases) == (2, ("challenger",))
-    assert worse.decision.startswith("version 2 (1.6000 bits per byte) stays challenger: champion version 1 (1.5000)")
+    assert worse.decision.startswith(
+        "version 2 stays challenger of champion version 1: 1.6000 bits per byte against 1.5000; with 95% confidence "
+        "the gain is above -0.1000"
+    )
     better = candidate("line", "better", 1.4)
     assert (better.version, better.aliases) == (3, ("challenger", "champion"))
     assert aliases(tracked, "line") == {"champion": 3, "challenger": 3, "previous": 1}
@@ -37,18 +45,30 @@ def test_the_same_bundle_twice_is_one_version(candidate, tracked):
 
 
 def test_a_failed_gate_is_registered_without_any_alias(candidate, tracked):
-    made = candidate("gated", "bad", 1.5, max_bits_per_byte=1.0)
+    made = candidate("gated", "bad", 1.5, failed="test.bits_per_byte")
     assert made.aliases == ()
-    assert made.decision.endswith("its gate failed: test bits per byte under the limit")
+    assert made.decision.endswith("its gate failed: test.bits_per_byte")
     version = tracked.tracker.client.get_model_version("gated", "1")
     assert version.tags["gristmill.gate"].startswith("failed: ")
 
 
-def test_figures_from_other_test_documents_do_not_make_a_champion(candidate, tracked):
-    candidate("other", "first", 1.5)
-    second = candidate("other", "second", 1.0, test_ids=("c", "d"))
-    assert second.aliases == ("challenger",)
-    assert aliases(tracked, "other") == {"champion": 1, "challenger": 2}
+def test_a_champion_that_saw_other_test_documents_is_run_on_the_new_ones(candidate, tracked):
+    candidate("other", "first", 0.001, ids=("a", "b"))  # said to be far better than its file really is
+    served = candidate.bundle("other", "first", 0.001)[0].folder / "bundle" / "onnx" / "int8"
+    documents = same_documents(candidate.workshop.splits().paths("test/*.arrow"), {"c": 1000, "d": 1000})
+    losses = document_losses(ServedModel(served, threads=1), documents, batch_tokens=64)
+    true = losses.nats.sum() / losses.num_bytes.sum() / math.log(2)
+    better = candidate("other", "second", 0.01 * true, ids=("c", "d"))
+    assert f"{0.01 * true:.4f} bits per byte against {true:.4f}" in better.decision
+    assert aliases(tracked, "other") == {"champion": 2, "challenger": 2, "previous": 1}
+
+
+def test_a_refusal_is_told_again_but_noted_once(candidate, tracked):
+    candidate("stubborn", "good", 1.0)
+    first, second = (candidate("stubborn", "bad", 1.5) for _ in range(2))
+    assert first == second
+    trail = read_trail(tracked.tracker.client, "stubborn")
+    assert [(event.action, event.version, event.before) for event in trail] == [("promote", 1, None), ("refuse", 2, 1)]
 
 
 class Killed(BaseException):
@@ -56,8 +76,12 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    "step", ["create_registered_model", "create_model_version", "set_registered_model_alias", "log_model_artifacts"]
-)
+    "step",
+    [
+        "create_registered_model", "create_model_version", "set_registered_model_alias", "log_model_artifacts",
+        "log_dict", "set_registered_model_tag", "set_model_version_tag", "delete_registered_model_tag",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("at", ["before", "after"])
 def test_killed_around_any_step_the_next_call_ends_as_if_nothing_had_happened(
     candidate, tracked, monkeypatch, step, at
@@ -86,7 +110,7 @@ def test_killed_between_the_aliases_of_a_promotion_the_next_call_completes_it(ca
 
     candidate("handover", "first", 1.5)
     original = MlflowClient.set_registered_model_alias
-    for alias in ("challenger", "previous"):
+    for alias in ("challenger", "previous", "champion"):
 
         def dies(self, name, given, version, alias=alias):
             original(self, name, given, version)

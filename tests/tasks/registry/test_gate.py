@@ -4,15 +4,18 @@ import math
 
 import pytest
 
+from params.gate import GateParams, LimitParams
 from params.release import ReleaseParams
-from tasks.registry.gate import gate_checks
+from tasks.registry.gate import Evidence, gate_checks
 
-QUALITY = {"fp32": {"loss_increase": 0.0}, "int8": {"loss_increase": 0.01}}
+QUALITY = {"int8": {"loss_increase": 0.01, "greedy_agreement": 0.8, "bytes": 5_000_000}}
+FIGURES = {"test.bits_per_byte": 1.2, "served.bits_per_byte": 1.2, "served.loss_increase": 0.01}
 
 
-def failed(params=None, **changes):
-    figures = {"verdict": "converged", "bits_per_byte": 1.2, "quality": QUALITY} | changes
-    return [check.name for check in gate_checks(params or ReleaseParams(), **figures) if not check.passed]
+def failed(gate=None, figures=None, **changes):
+    found = {"verdict": "converged", "quality": QUALITY, "contaminated": {}, "decode_tokens_per_s": 900.0} | changes
+    checks = gate_checks(ReleaseParams(gate=gate or GateParams()), Evidence(figures=FIGURES | (figures or {}), **found))
+    return [check.name for check in checks if not check.passed]
 
 
 def test_a_sound_model_passes():
@@ -22,24 +25,49 @@ def test_a_sound_model_passes():
 @pytest.mark.parametrize("verdict", ["budget", "asked", "converged"])
 def test_every_verdict_but_broken_passes(verdict):
     assert failed(verdict=verdict) == []
-    assert failed(verdict="broken") == ["verdict"]
+    assert failed(verdict="broken") == ["verdict of training"]
 
 
 def test_a_served_variant_that_is_missing_or_was_rejected_fails():
-    assert "served variant" in failed(quality={"fp32": QUALITY["fp32"]})
+    assert "served variant" in failed(quality={})
     assert failed(quality={"int8": {"loss_increase": 0.01, "rejected": "too bad"}}) == ["served variant"]
 
 
-def test_the_loss_increase_may_reach_its_limit_but_not_pass_it():
-    params = ReleaseParams(max_loss_increase=0.01)
-    assert failed(params) == []
-    assert failed(params, quality={"int8": {"loss_increase": 0.0101}}) == ["loss increase of the served variant"]
+def test_the_loss_may_rise_to_its_limit_but_no_further_over_the_graph_and_over_the_trained_model():
+    gate = GateParams(max_loss_increase=0.01)
+    assert failed(gate) == []
+    assert failed(gate, quality={"int8": {"loss_increase": 0.0101}}) == ["loss over the fp32 graph"]
+    over = {"served.loss_increase": 0.0101}
+    assert failed(gate, figures=over) == ["served.loss_increase over the trained model"]
 
 
-def test_an_absolute_limit_counts_only_when_it_is_set():
-    assert failed(bits_per_byte=9.0) == []
-    assert failed(ReleaseParams(max_bits_per_byte=1.1)) == ["test bits per byte under the limit"]
+def test_any_figure_of_the_evaluation_can_have_limits():
+    limits = {"test.bits_per_byte": LimitParams(min=0.5, max=1.2)}
+    assert failed(GateParams(limits=limits)) == []
+    for value in (0.49, 1.21, math.nan):
+        assert failed(GateParams(limits=limits), figures={"test.bits_per_byte": value}) == ["test.bits_per_byte"]
+
+
+def test_a_limit_on_a_figure_that_does_not_exist_fails_and_names_what_there_is():
+    params = ReleaseParams(gate=GateParams(limits={"tests.bits_per_byte": LimitParams(max=9)}))
+    found = Evidence("budget", FIGURES, QUALITY, {}, None)
+    (check,) = (check for check in gate_checks(params, found) if not check.passed)
+    assert check.limit == "at most 9 (no such figure; there is test.bits_per_byte, served.bits_per_byte)"
+
+
+def test_greedy_agreement_size_and_speed_have_limits_of_their_own():
+    assert failed(GateParams(min_greedy_agreement=0.8, max_size_mb=5.0, min_decode_tokens_per_s=900)) == []
+    tight = GateParams(min_greedy_agreement=0.81, max_size_mb=4.9, min_decode_tokens_per_s=901)
+    assert failed(tight) == [
+        "greedy agreement with fp32", "megabytes of the served graph", "decoded tokens per second",
+    ]  # fmt: skip
+
+
+def test_each_contaminated_set_fails_by_name():
+    assert failed(contaminated={"test": 0.0, "quiz": 0.02}) == ["contamination.quiz.share"]
+    assert failed(GateParams(max_contaminated=0.02), contaminated={"quiz": 0.02}) == []
+    assert failed(GateParams(max_contaminated=None), contaminated={"quiz": 1.0}) == []
 
 
 def test_a_loss_that_is_no_number_fails():
-    assert failed(bits_per_byte=math.nan) == ["test bits per byte"]
+    assert failed(figures={"served.bits_per_byte": math.nan}) == ["served.bits_per_byte"]

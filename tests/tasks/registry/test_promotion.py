@@ -1,45 +1,44 @@
 """Who becomes champion."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from tasks.registry.promotion import Standing, decide
-
-CHAMPION = Standing(3, 1.30, "tests")
+from params.gate import ChampionParams
+from tasks.evaluation.comparison import Comparison
+from tasks.registry.promotion import decide
 
 
-def promoted(new, champion=CHAMPION, failed=(), min_improvement=0.0):
-    return decide(new, champion, failed, min_improvement=min_improvement).promote
+def comparison(low: float) -> Comparison:
+    return Comparison(gain=low + 0.01, low=low, confidence=0.95, probability=1.0, docs=9, new=1.2, champion=1.21 + low)
+
+
+def promoted(low: float, **params) -> bool:
+    return decide(4, 3, [], comparison(low), ChampionParams(**params)).promote
 
 
 def test_the_first_model_becomes_champion():
-    assert promoted(Standing(1, 9.0, "tests"), champion=None)
+    assert decide(1, None, [], None, ChampionParams()).promote
 
 
-def test_better_wins_equal_and_worse_do_not():
-    assert promoted(Standing(4, 1.29, "tests"))
-    assert not promoted(Standing(4, 1.30, "tests"))
-    assert not promoted(Standing(4, 1.31, "tests"))
+def test_better_means_that_the_lower_end_of_the_gain_is_above_the_margin():
+    assert promoted(0.001)
+    assert not promoted(0.0)
+    assert not promoted(0.02, margin=0.02)
+    assert promoted(0.021, margin=0.02)
 
 
-def test_the_gain_must_reach_the_minimum():
-    assert promoted(Standing(4, 1.25, "tests"), min_improvement=0.04)
-    assert not promoted(Standing(4, 1.27, "tests"), min_improvement=0.04)
-
-
-def test_figures_from_other_documents_are_not_compared():
-    decision = decide(Standing(4, 0.5, "others"), CHAMPION, [], min_improvement=0.0)
-    assert not decision.promote
-    assert "measured on other test documents" in decision.text
+def test_no_worse_means_that_the_lower_end_of_the_gain_is_within_the_margin():
+    assert promoted(0.0, mode="no_worse")
+    assert promoted(-0.02, mode="no_worse", margin=0.02)
+    assert not promoted(-0.021, mode="no_worse", margin=0.02)
 
 
 def test_a_failed_gate_is_named_and_never_promoted():
-    decision = decide(Standing(1, 0.1, "tests"), None, ["verdict"], min_improvement=0.0)
+    decision = decide(1, None, ["verdict of training"], None, ChampionParams())
     assert not decision.promote
-    assert decision.text == "version 1 (0.1000 bits per byte) is not promoted, its gate failed: verdict"
+    assert decision.text == "version 1 is not promoted, its gate failed: verdict of training"
 
 
-@given(st.floats(0.1, 5), st.floats(0.1, 5), st.floats(0, 1))
-def test_two_models_never_both_beat_each_other(first, second, min_improvement):
-    a, b = Standing(1, first, "tests"), Standing(2, second, "tests")
-    assert not (promoted(a, b, min_improvement=min_improvement) and promoted(b, a, min_improvement=min_improvement))
+def test_the_decision_tells_the_figures():
+    text = decide(4, 3, [], comparison(0.02), ChampionParams(margin=0.05)).text
+    assert text == (
+        "version 4 stays challenger of champion version 3: 1.2000 bits per byte against 1.2300; with 95% confidence "
+        "the gain is above +0.0200, asked for +0.0500"
+    )
