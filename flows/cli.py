@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, manual, models, planning, presets, promoting, running, serving, ui
+from flows import housekeeping, manual, models, planning, presets, promoting, reporting, running, serving, ui
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run_records(commands)
     _add_steering(commands)
     _add_views(commands)
+    reporting.add_parser(partial(_add, commands))
     _add_model_commands(commands)
     _add_rest(commands)
     return top

@@ -44,6 +44,11 @@ class Home:
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property
+    def reports(self) -> Path:
+        """An HTML report of each run."""
+        return self.root / "reports"
+
+    @property
     def logs(self) -> Path:
         """Log files."""
         return self.root / "logs"

@@ -104,6 +104,13 @@ anything. For each rule that would have fired: at which step, the validation los
 
   gristmill replay --set train.stop.patience.evals=5
   gristmill replay 20260131 --set 'train.stop.plateau={evals: 10, min_gain: 0.02}'"""
+REPORT = """\
+Write the HTML report of a run again, and print its path: one file with every chart, in English and Chinese, that opens
+in any browser from disk. Each run writes its own at its end, also when it fails. It is compared with the champion, or
+with the run that --compare names.
+
+  gristmill report
+  gristmill report 20260131 --compare 20260130"""
 GENERATE = """\
 Continue a prompt with a released model. Without --model it is the champion, or else the newest version, of the model
 that was registered last.

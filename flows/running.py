@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flows.console import make_console, progress, say
 from flows.home import full_disk_explained, locate_home, open_home
 from flows.housekeeping import find_run
+from flows.reporting import report_path
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
 from params.errors import ParameterError
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace, more: Mapping[str, Any] = MappingProxyTyp
         outcome = run_flow(PrefectServer(home), arguments.preset, overrides)
     options = f" --home {shlex.quote(str(arguments.home))}" if arguments.home else ""
     print_outcome(make_console(), outcome, options)
+    if (report := report_path(home, outcome.record)).exists():
+        print(f"Read its report:       {report}")
     return 0
 
 

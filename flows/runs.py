@@ -11,14 +11,17 @@ from typing import Any, Literal
 from uuid import UUID
 
 from flows.console import prefect_logs
-from flows.endings import announce_death, told_at_end
+from flows.endings import announce_death, how_it_ended, told_at_end
 from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
+from flows.reporting import report_run
 from params.pipeline import PipelineParams
 from tasks.artifacts.lock import is_locked, locked
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.context import Run, num_cores, roots_of
+from tasks.notices.redaction import redacted
+from tasks.notices.sending import channels_of
 from tasks.tracking import Tracker, start_tracker
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) ->
                 tracker.log_config(params)
                 yield run
             finally:
-                _end(run, tracker, sys.exc_info()[0])
+                _end(run, home, params, sys.exc_info()[1])
                 store.release()
                 lock.unlink(missing_ok=True)
 
@@ -61,7 +64,7 @@ def bury_dead_runs(home: Home, params: PipelineParams) -> None:
             log.info("run %s ended without a word (its process is gone): marked as failed", record.run_id)
             _kill_in_mlflow(record)
             _crash_in_prefect(record)
-            record.ended("failed").save(home.store)
+            record.ended("failed", "its process is gone: killed, or the machine went down").save(home.store)
             if not told_marker(lock).exists():
                 announce_death(params.notify, record, home, model=params.release.model_name)
             for left in (lock, told_marker(lock)):
@@ -97,22 +100,33 @@ def _start_tracker(home: Home, params: PipelineParams, record: RunRecord) -> Tra
     return tracker
 
 
-def _end(run: Run, tracker: Tracker, error: type[BaseException] | None) -> None:
-    """Close the books; an interruption or a cancel is no failure."""
+def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | None) -> None:
+    """Close the books and write the report; an interruption or a cancel is no failure."""
     from mlflow.exceptions import MlflowException
 
+    assert run.tracker is not None, "a run of the pipeline is tracked"
     status: Status = "completed"
     if error is not None:
-        status = "failed" if issubclass(error, Exception) else "cancelled"
+        status = "failed" if isinstance(error, Exception) else "cancelled"
+    record = run.record.ended(status, _what_went_wrong(error, params))
+    report_run(home, record, params, tracker=run.tracker)
     try:
-        tracker.end(_MLFLOW_STATUS[status])
-        run.update(run.record.ended(status))
+        run.tracker.end(_MLFLOW_STATUS[status])
+        run.update(record)
     except (OSError, MlflowException) as trouble:
         if error is None:
             raise
         # The disk is full or MLflow is gone, and that is what the error under way says already.
         why = str(trouble).splitlines()[0]
         log.warning("run %s could not be closed (%s); the next run marks it as failed", run.record.run_id, why)
+
+
+def _what_went_wrong(error: BaseException | None, params: PipelineParams) -> str | None:
+    """An error as the record keeps it, without the secrets of the run's channels."""
+    if error is None:
+        return None
+    secrets = [secret for channel in channels_of(params.notify) for secret in channel.secrets]
+    return redacted("\n".join(how_it_ended(error, {})[1]), secrets)
 
 
 def _flow_run_id() -> str | None:

@@ -18,5 +18,7 @@ class ReleaseParams(Params):
     """Variant that is served: the gate tests this very file; auto for the one that compress.pick takes."""
     gate: GateParams = GateParams()
     """What the served file must prove to become the champion."""
+    license: str | None = None
+    """Licence of the model for the head of its card, as the Hub names it (apache-2.0); null points to the sources."""
     samples: tuple[str, ...] = ("The function returns", "This package provides", "To install")
     """Prompts whose continuations go into the card and are printed at the end of a run."""

@@ -30,5 +30,9 @@ class RunParams(Params):
     """Seconds between two progress lines and between two batches of curve points sent to MLflow."""
     watch: WatchParams = WatchParams()
     """Who else watches training."""
+    watts: float | None = Field(default=None, gt=0)
+    """Power of all devices that train, for the energy in card and report; null for a table's or an assumed one."""
+    price_per_hour: float | None = Field(default=None, ge=0)
+    """Price of an hour of all machines of the run, for the cost in card and report; null for a table's, if any."""
     home: Path | None = None
     """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""

@@ -25,7 +25,7 @@ _BATCH_TOKENS = 4096
 _DIGITS = 6
 
 
-@stage(version=2)
+@stage(version=3, volatile=("logs/*", "bundle/MODEL_CARD*.md", "bundle/SHA256SUMS"))
 def release(
     params: ReleaseParams,
     files: Manifest,
@@ -44,7 +44,8 @@ def release(
     """bundle/ with everything about the model, and the verdict of the gate on it (gate.json).
 
     The served file is run on the test documents; its losses (test_losses.arrow) are what promotion compares. A failed
-    gate is no error: the bundle then says so, and registering it promotes nothing.
+    gate is no error: the bundle then says so, and registering it promotes nothing. The cards tell how long
+    training took, so they and the sums are no part of the digest: the same model is not registered twice.
     """
     from tasks.registry.bundle import write_sums
     from tasks.registry.gate import gate_checks
@@ -63,7 +64,7 @@ def release(
     quality = _read(variants.folder / "quality.json")
     gate = gate_checks(params, _evidence(params, stop, report, quality, variants))
     results = ancestors((files, cleaned, unique, splits, shards, model, evaluation, graph, variants), run.store)
-    _describe(bundle, params, results, files, gate=gate, stop=stop, report=report, quality=quality)
+    _describe(bundle, params, results, files, gate=gate, run=run)
     facts = {
         "name": params.model_name,
         "served": _served(bundle, params),
@@ -139,31 +140,20 @@ def _describe(
     files: Manifest,
     *,
     gate: list[Any],
-    stop: dict[str, Any],
-    report: dict[str, Any],
-    quality: dict[str, Any],
+    run: Run,
 ) -> None:
-    """Write samples, gate, lineage, card and README."""
-    from tasks.registry.card import Story, model_card, readme
-    from tasks.registry.lineage import lineage, sources
+    """Write samples, gate, lineage, cards and README."""
+    from tasks.registry.card import CARDS, model_card, readme
+    from tasks.registry.lineage import lineage
+    from tasks.registry.story import tell
 
     samples = _samples(bundle, params)
     _write(bundle / "samples.json", samples)
     _write(bundle / GATE, _gate(params, gate))
     _write(bundle / "lineage.json", lineage(results, files))
-    story = Story(
-        name=params.model_name,
-        served=params.serve,
-        config=_read(bundle / "transformers" / "config.json"),
-        stop=stop,
-        evaluation=report,
-        quality=quality,
-        sources=sources(files),
-        results=results,
-        gate=gate,
-        samples=samples,
-    )
-    write_atomic(bundle / "MODEL_CARD.md", model_card(story))
+    story = tell(bundle, results, files, params=params, settings=run.settings, gate=gate)
+    for name, language in CARDS.items():
+        write_atomic(bundle / name, model_card(story, language))
     write_atomic(bundle / "README.md", readme(story))
 
 

@@ -300,6 +300,9 @@ def _compared(job: "Job", report: dict[str, Any], clock: dict[str, float]) -> di
 
 def _finish(job: "Job", report: dict[str, Any]) -> Metrics:
     """Keep the last checkpoint and the one before the decay, drop the rest, and say what was measured."""
+    import torch
+
+    from tasks.hardware.probe import device_name
     from tasks.training.checkpoint import before_decay, checkpoint_folders
     from tasks.training.launch import TORCHRUN_LOGS
 
@@ -333,5 +336,6 @@ def _finish(job: "Job", report: dict[str, Any]) -> Metrics:
             **({"edits": json.dumps(report["edits"])} if report["edits"] else {}),
             **({"skipped_steps": str(report["skipped_steps"])} if report["skipped_steps"] else {}),
             **{name: str(report[name]) for name in ("weights", "device", "precision", "compiled", "threads", "ranks")},
+            "hardware": device_name(torch.device(report["device"])),
         },
     )

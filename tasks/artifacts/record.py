@@ -35,6 +35,8 @@ class RunRecord(BaseModel):
     started_at: str
     ended_at: str | None = None
     status: Literal["running", "completed", "failed", "cancelled"] = "running"
+    error: str | None = None
+    """What went wrong, where it did not complete."""
     stages: dict[str, StageRecord] = {}
     mlflow_run_id: str | None = None
     flow_run_id: str | None = None
@@ -54,9 +56,10 @@ class RunRecord(BaseModel):
         done = StageRecord(fingerprint=manifest.fingerprint, digest=manifest.digest, reused=reused, wall_s=wall_s)
         return self.model_copy(update={"stages": {**self.stages, manifest.stage: done}})
 
-    def ended(self, status: Literal["completed", "failed", "cancelled"]) -> "RunRecord":
+    def ended(self, status: Literal["completed", "failed", "cancelled"], error: str | None = None) -> "RunRecord":
         """The record with its end."""
-        return self.model_copy(update={"status": status, "ended_at": datetime.now(UTC).isoformat(timespec="seconds")})
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return self.model_copy(update={"status": status, "ended_at": now, "error": error})
 
     def save(self, store_root: Path) -> None:
         """Write the record durably."""

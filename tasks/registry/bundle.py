@@ -13,7 +13,7 @@ SUMS = "SHA256SUMS"
 FACTS = "bundle.json"
 """What the bundle is: the name, the served variant, its figures."""
 _WEIGHTS_OF_ONNX = ".onnx.data"
-COMMON = ("generate.py", "MODEL_CARD.md", "README.md", FACTS, SUMS)
+COMMON = ("generate.py", "MODEL_CARD.md", "MODEL_CARD.zh-CN.md", "README.md", FACTS, SUMS)
 """Files that go along with any variant."""
 
 

@@ -1,77 +1,118 @@
-"""The model card and the short README, written from what happened."""
+"""The model card in English and in Chinese, and the short README, written from what happened."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from tasks.artifacts.manifest import Manifest
-from tasks.registry.gate import GateCheck
+import yaml
 
-Tree = Mapping[str, Any]
-_SELECTING = ("ingest", "clean", "dedup", "decontaminate")
+from tasks.registry.card_data import data_lines, training_lines
+from tasks.registry.markdown import cell, quoted, row
+from tasks.registry.story import Story, Tree
+from tasks.report.tabulation import tables_of
+from tasks.report.words import Language, Words, figure_words, said
 
-
-@dataclass(frozen=True)
-class Story:
-    """Everything that the card tells."""
-
-    name: str
-    served: str
-    config: Tree
-    """transformers' config.json."""
-    stop: Tree
-    """stop.json of training."""
-    evaluation: Tree
-    quality: Tree
-    """Figures by variant."""
-    sources: Sequence[Tree]
-    results: Sequence[Manifest]
-    gate: Sequence[GateCheck]
-    samples: Sequence[Tree]
+CARDS: dict[str, Language] = {"MODEL_CARD.md": "en", "MODEL_CARD.zh-CN.md": "zh"}
+"""File of the card in each language."""
+_METRICS = {"bits_per_byte": "Bits per byte", "loss": "Loss (nats per token)", "perplexity": "Perplexity"}
+_SPLITS = ("validation", "test")
+_MIN_SHARE = 0.01
+"""Of the text, for a language to be named in the card's head."""
+_PIPELINES = {
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForMaskedLM": "fill-mask",
+}
 
 
-def model_card(story: Story) -> str:
-    """MODEL_CARD.md."""
-    sections = {
-        "Use": _use(story),
-        "Data": _data(story),
-        "Training": _training(story),
-        "Evaluation": _evaluation(story),
-        "Variants": _variants(story),
-        "Gate": [f"- {check}" for check in story.gate],
-        "Samples": _samples(story),
-        "Limits": _limits(story),
-    }
-    head = ["---", "library_name: transformers", "pipeline_tag: text-generation", "---", "", f"# {story.name}", ""]
-    lines = [*head, _summary(story), ""]
-    for title, body in sections.items():
-        lines += [f"## {title}", "", *body, ""]
+def model_card(story: Story, language: Language = "en") -> str:
+    """MODEL_CARD.md, its head as the Hugging Face Hub reads it."""
+    sections = (
+        (Words("Use", "使用"), _use(story, language)),
+        (Words("Data", "数据"), data_lines(story, language)),
+        (Words("Training", "训练"), training_lines(story, language)),
+        (Words("Evaluation", "评测"), _evaluation(story, language)),
+        (Words("Variants", "变体"), _variants(story, language)),
+        (Words("Gate", "发布门槛"), _gate(story, language)),
+        (Words("Samples", "生成样例"), _samples(story)),
+        (Words("Limits", "局限"), _limits(story, language)),
+    )
+    head = yaml.safe_dump(card_head(story), sort_keys=False, allow_unicode=True, width=1000)
+    lines = ["---", head.rstrip(), "---", "", f"# {story.name}", "", _summary(story, language), ""]
+    for title, body in sections:
+        lines += [f"## {said(title, language)}", "", *body, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def readme(story: Story) -> str:
     """README.md: how to run what lies here."""
-    lines = [f"# {story.name}", "", _summary(story), "", *_use(story), "", "More is in MODEL_CARD.md."]
+    more = "More is in MODEL_CARD.md, in Chinese in MODEL_CARD.zh-CN.md."
+    lines = [f"# {story.name}", "", _summary(story, "en"), "", *_use(story, "en"), "", more]
     return "\n".join(lines) + "\n"
 
 
-def _summary(story: Story) -> str:
-    return (
-        f"A {story.config['model_type']} language model of {story.stop['parameters']:,} parameters, trained from "
-        f"scratch on {story.stop['tokens']:,} tokens; {story.evaluation['test']['bits_per_byte']:.4f} bits per byte "
-        "on held-out text."
-    )
+def card_head(story: Story) -> dict[str, Any]:
+    """The metadata of the card (huggingface.co/docs/hub/model-cards), figures included."""
+    languages = [name for name, part in story.languages.items() if part >= _MIN_SHARE and name != "unknown"]
+    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": _pipeline(story)}
+    if languages:
+        head["language"] = languages
+    if story.license is not None:
+        head["license"] = story.license
+    else:
+        head |= {"license": "other", "license_name": "see-the-sources", "license_link": "MODEL_CARD.md"}
+    head["datasets"] = [str(source["name"]) for source in story.sources]
+    head["tags"] = ["gristmill", "onnx", str(story.config["model_type"])]
+    found = story.evaluation.get("test") or {}
+    metrics = [{"type": name, "name": title, "value": found[name]} for name, title in _METRICS.items() if name in found]
+    if metrics:
+        dataset = {"type": "held-out", "name": "held-out documents of the sources", "split": "test"}
+        result = {"task": {"type": _pipeline(story)}, "dataset": dataset, "metrics": metrics}
+        head["model-index"] = [{"name": story.name, "results": [result]}]
+    return head
 
 
-def _use(story: Story) -> list[str]:
+def _pipeline(story: Story) -> str:
+    names = story.config.get("architectures") or [""]
+    return next((task for ending, task in _PIPELINES.items() if names[0].endswith(ending)), "text-generation")
+
+
+def _summary(story: Story, language: Language) -> str:
+    kind, parameters, tokens = story.config["model_type"], story.stop["parameters"], story.stop["tokens"]
+    bits = (story.evaluation.get("test") or {}).get("bits_per_byte")
+    if language == "en":
+        begun = "trained further from given weights" if story.has_given_weights else "trained from scratch"
+        measured = "" if bits is None else f"; {bits:.4f} bits per byte on held-out text"
+        return f"A {kind} language model of {parameters:,} parameters, {begun} on {tokens:,} tokens{measured}."
+    begun = "在给定权重上继续训练" if story.has_given_weights else "从头训练"
+    measured = "" if bits is None else f"；留出文本上每字节 {bits:.4f} 比特"
+    return f"{kind} 语言模型，参数量 {parameters:,}，{begun}，训练词元 {tokens:,}{measured}。"
+
+
+def _use(story: Story, language: Language) -> list[str]:
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
+    model = f"models:/{story.name}@champion"
     return [
-        "With numpy, onnxruntime and tokenizers alone, from this folder:",
+        t("Fetch it from the registry:", "从模型注册表获取："),
+        "",
+        "```",
+        f"gristmill pull {model}",
+        "```",
+        "",
+        t(
+            "With numpy, onnxruntime and tokenizers alone, from this folder:",
+            "在本文件夹中，只需 numpy、onnxruntime 和 tokenizers：",
+        ),
         "",
         "```",
         'python generate.py "your prompt"',
         "```",
         "",
-        "With transformers:",
+        t("With transformers:", "使用 transformers："),
         "",
         "```python",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
@@ -82,101 +123,106 @@ def _use(story: Story) -> list[str]:
         "print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))",
         "```",
         "",
-        "From the registry:",
+        t("As a server:", "作为服务："),
         "",
         "```",
-        f"gristmill pull {story.name}@champion",
+        f"gristmill serve {model}",
         "```",
     ]
 
 
-def _data(story: Story) -> Iterator[str]:
-    yield from ("| source | licence | files | bytes |", "|---|---|---:|---:|")
-    for source in story.sources:
-        yield f"| {source['name']} | {source['license']} | {source['files']:,} | {source['bytes']:,} |"
-    yield ""
-    yield from ("| stage | documents in | kept | dropped | why |", "|---|---:|---:|---:|---|")
-    for manifest in story.results:
-        if manifest.stage in _SELECTING and "docs_in" in manifest.metrics.counts:
-            counts = manifest.metrics.counts
-            kept, dropped = counts["docs_kept"], counts["docs_rejected"]
-            yield f"| {manifest.stage} | {counts['docs_in']:,} | {kept:,} | {dropped:,} | {_reasons(counts)} |"
-    shard = next((manifest for manifest in story.results if manifest.stage == "shard"), None)
-    if shard is not None:
-        counts = shard.metrics.counts
-        splits = [f"{counts[f'{split}_docs']:,} for {split}" for split in ("train", "validation", "test")]
-        yield ""
-        yield f"Documents: {', '.join(splits)}. Training text: {counts['train_tokens']:,} tokens."
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    rules = {key.partition(".")[2]: count for key, count in counts.items() if key.startswith("rejected.")}
-    rules |= {key.replace("_", " "): counts[key] for key in ("exact_duplicates", "near_duplicates") if key in counts}
-    by_count = sorted(rules.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {rule}" for rule, count in by_count if count) or "-"
-
-
-def _training(story: Story) -> Iterator[str]:
-    config, stop = story.config, story.stop
-    yield f"- architecture: {config['architectures'][0]}, {stop['parameters']:,} parameters"
-    shapes = {
-        "layers": ("num_hidden_layers", "n_layer"),
-        "width": ("hidden_size", "n_embd"),
-        "heads": ("num_attention_heads", "n_head"),
-        "context": ("max_position_embeddings", "n_positions"),
-        "vocabulary": ("vocab_size",),
+def _evaluation(story: Story, language: Language) -> Iterator[str]:
+    """The two splits, then whatever else was measured, by the names that the evaluation gives it."""
+    names = [*_METRICS]
+    head = ("", said(figure_words("docs"), language), *(said(figure_words(name), language) for name in names))
+    splits = {split: found for split in _SPLITS if (found := story.evaluation.get(split))}
+    if splits:
+        yield from row(head, "lrrrr")
+    for split, found in splits.items():
+        figures = (_with_interval(found, name) for name in names)
+        yield from row((said(figure_words(split), language), f"{found['docs']:,}", *figures))
+    rest = {
+        **{
+            split: {key: part for key, part in found.items() if isinstance(part, dict)}
+            for split, found in splits.items()
+        },
+        **{key: part for key, part in story.evaluation.items() if key not in (*_SPLITS, "shards", "model")},
     }
-    sizes = {label: next((config[n] for n in names if n in config), None) for label, names in shapes.items()}
-    yield "- " + ", ".join(f"{label} {value:,}" for label, value in sizes.items() if value is not None)
-    yield f"- {stop['steps']:,} steps, {stop['tokens']:,} tokens"
-    yield f"- ended by {stop['rule']}: {stop['reason']} (verdict: {stop['verdict']})"
+    for table in tables_of(rest):
+        title = ", ".join(said(name, language) for name in table.title)
+        yield from ("", f"### {cell(title)}", "") if title else ("",)
+        yield from row([said(name, language) for name in table.head], "l" + "r" * (len(table.head) - 1))
+        for line in table.rows:
+            yield from row(line)
 
 
-def _evaluation(story: Story) -> Iterator[str]:
-    yield from ("| split | documents | bits per byte | interval | loss | perplexity |", "|---|---:|---:|---|---:|---:|")
-    for split in ("validation", "test"):
-        found = story.evaluation[split]
-        interval = f"{found['bits_per_byte_low']:.4f} to {found['bits_per_byte_high']:.4f}"
-        yield (
-            f"| {split} | {found['docs']:,} | {found['bits_per_byte']:.4f} | {interval} | {found['loss']:.4f} "
-            f"| {found['perplexity']:.2f} |"
-        )
-    by_source = story.evaluation["test"].get("by_source", {})
-    if len(by_source) > 1:
-        yield ""
-        yield "Test bits per byte by source: " + ", ".join(
-            f"{name} {found['bits_per_byte']:.4f}" for name, found in sorted(by_source.items())
-        )
+def _with_interval(found: Tree, name: str) -> str:
+    value, low, high = found.get(name), found.get(f"{name}_low"), found.get(f"{name}_high")
+    if value is None:
+        return "-"
+    interval = f" ({low:.4f} to {high:.4f})" if low is not None and high is not None else ""
+    return f"{value:.4f}{interval}"
 
 
-def _variants(story: Story) -> Iterator[str]:
-    yield f"Served: **{story.served}**. All figures against fp32 on held-out text."
-    yield ""
-    yield from (
-        "| variant | bytes | loss change | KL | same likeliest token | same greedy text |",
-        "|---|---:|---:|---:|---:|---:|",
+def _variants(story: Story, language: Language) -> Iterator[str]:
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
+    yield t(
+        f"Served: **{story.served}**. All figures against fp32 on held-out text.",
+        f"对外服务：**{story.served}**。各项指标均在留出文本上与 fp32 比较。",
     )
+    yield ""
+    head = (t("variant", "变体"), t("bytes", "字节"), t("loss change", "损失变化"), "KL")
+    yield from row((*head, t("same likeliest token", "首选词元一致"), t("same greedy text", "贪心文本一致")), "lrrrrr")
     for name, found in story.quality.items():
-        label = f"{name} (not kept)" if "rejected" in found else name
-        yield (
-            f"| {label} | {found['bytes']:,} | {found['loss_increase']:+.4f} "
-            f"| {found['kl']:.2e} | {found['top1_agreement']:.1%} | {found['greedy_agreement']:.1%} |"
-        )
+        label = f"{name} ({t('not kept', '未保留')})" if "rejected" in found else name
+        agreement = (f"{found['top1_agreement']:.1%}", f"{found['greedy_agreement']:.1%}")
+        change = (f"{found['bytes']:,}", f"{found['loss_increase']:+.4f}", f"{found['kl']:.2e}")
+        yield from row((label, *change, *agreement))
+
+
+def _gate(story: Story, language: Language) -> Iterator[str]:
+    for check in story.gate:
+        if language == "en":
+            yield f"- {check}"
+        else:
+            yield f"- {check.name}：{check.value}，要求 {check.limit}：{'通过' if check.passed else '未通过'}"
 
 
 def _samples(story: Story) -> Iterator[str]:
     for sample in story.samples:
-        yield f"**{sample['prompt']}**"
+        yield f"**{cell(sample['prompt'])}**"
         yield ""
-        yield from (f"    {line}" for line in sample["continuation"].split("\n"))
+        yield from quoted(sample["continuation"])
         yield ""
 
 
-def _limits(story: Story) -> Iterator[str]:
+def _limits(story: Story, language: Language) -> Iterator[str]:
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
     names = ", ".join(source["name"] for source in story.sources)
     context = story.config.get("max_position_embeddings", story.config.get("n_positions"))
-    yield f"- It continues text of the kind it was trained on ({names}); it is no assistant."
-    yield f"- It reads at most {context:,} tokens at once, prompt and continuation together."
-    yield "- What it writes may be wrong, and may repeat passages of its training text and the biases in it."
+    yield t(
+        f"- It continues text of the kind it was trained on ({names}); it is no assistant.",
+        f"- 它只会续写与训练数据（{names}）同类的文本，不是助手。",
+    )
+    if context is not None:
+        yield t(
+            f"- It reads at most {context:,} tokens at once, prompt and continuation together.",
+            f"- 提示与续写合计最多 {context:,} 词元。",
+        )
+    yield t(
+        "- What it writes may be wrong, and may repeat passages of its training text and the biases in it.",
+        "- 其输出可能有误，也可能重复训练文本中的段落与偏见。",
+    )
+    yield t(
+        "- Personal data was looked for by patterns: some of it may have been missed.",
+        "- 个人信息按模式查找，可能有遗漏。",
+    )
     if any(source["license"] == "unknown" for source in story.sources):
-        yield "- The licence of some sources is unknown; settle that before you pass the model on."
+        yield t(
+            "- The licence of some sources is unknown; settle that before you pass the model on.",
+            "- 部分来源的许可证未知；转交模型前请先确认。",
+        )

@@ -1,11 +1,11 @@
 """Where a model comes from: every result it was made of, and the sources with their licences."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.artifacts.digest import digest_entries
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.store import Store
 
@@ -32,18 +32,17 @@ def lineage(results: Sequence[Manifest], files: Manifest) -> dict[str, Any]:
 
 
 def sources(files: Manifest) -> list[dict[str, Any]]:
-    """Name, licence, number of files and bytes of each source, in their order."""
-    num_files: Counter[str] = Counter()
-    num_bytes: Counter[str] = Counter()
+    """Name, licence, digest of all files, their number and bytes of each source, in their order."""
+    entries: dict[str, list[tuple[str, int, str]]] = {}
     for line in _json_lines(files.folder / "files.jsonl"):
-        num_files[line["source"]] += 1
-        num_bytes[line["source"]] += line["size_bytes"]
+        entries.setdefault(line["source"], []).append((line["path"], line["size_bytes"], line["sha256"]))
     return [
         {
             "name": line["name"],
             "license": line["license"],
-            "files": num_files[line["name"]],
-            "bytes": num_bytes[line["name"]],
+            "digest": digest_entries(entries.get(line["name"], [])),
+            "files": len(entries.get(line["name"], [])),
+            "bytes": sum(size for _, size, _ in entries.get(line["name"], [])),
         }
         for line in _json_lines(files.folder / "sources.jsonl")
     ]

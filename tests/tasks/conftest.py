@@ -61,6 +61,8 @@ class Workshop:
         fill: Callable[[Path], object],
         inputs: dict[str, Manifest] | None = None,
         metrics: Metrics | None = None,
+        *,
+        volatile: tuple[str, ...] = ("logs/*",),
     ) -> Manifest:
         """Seal what fill(folder) leaves, once; a Metrics that it returns is the result's."""
         recipe = recipe_of(stage, 1, Named(name=name), inputs or {})
@@ -70,7 +72,7 @@ class Workshop:
             draft = self.run.store.draft(recipe, {})
             made = fill(draft)
             metrics = made if isinstance(made, Metrics) else metrics or Metrics()
-            return self.run.store.seal(recipe, draft, metrics, timing=Timing(), made_by={}, volatile=("logs/*",))
+            return self.run.store.seal(recipe, draft, metrics, timing=Timing(), made_by={}, volatile=volatile)
 
     def splits(self) -> Manifest:
         """Four test documents."""
@@ -101,7 +103,10 @@ class Workshop:
         """A sealed bundle."""
         from tasks.release import release
 
-        return self.seal("release", name, lambda out: release.work(params, *inputs, out=out, run=self.run))
+        def fill(out: Path) -> Metrics:
+            return release.work(params, *inputs, out=out, run=self.run)
+
+        return self.seal("release", name, fill, volatile=release.volatile)
 
     def _write_evaluation(self, out: Path, bits_per_byte: float) -> None:
         """Figures by hand, and the model's real losses on two documents."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -36,9 +37,9 @@ def test_the_bundle_holds_everything_and_its_sums_are_right(released):
     there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     assert there == {*sums, SUMS}
     assert {name.split("/")[0] for name in there} == {
-        "MODEL_CARD.md", "README.md", "SHA256SUMS", "bundle.json", "checks.json", "evaluation.json", "gate.json",
-        "generate.py", "lineage.json", "onnx", "quality.json", "samples.json", "stop.json", "test_losses.arrow",
-        "transformers",
+        "MODEL_CARD.md", "MODEL_CARD.zh-CN.md", "README.md", "SHA256SUMS", "bundle.json", "checks.json",
+        "evaluation.json", "gate.json", "generate.py", "lineage.json", "onnx", "quality.json", "samples.json",
+        "stop.json", "test_losses.arrow", "transformers",
     }  # fmt: skip
     variants = {"fp32", "int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16"}
     assert {name.split("/")[1] for name in there if name.startswith("onnx/")} == variants
@@ -69,7 +70,9 @@ def test_the_served_file_is_measured_on_the_test_documents_and_its_losses_are_ke
 
 def test_lineage_reaches_back_to_the_files_with_their_licence(released):
     lineage = json.loads((released.folder / "bundle" / "lineage.json").read_text())
-    assert lineage["sources"] == [{"name": "guides", "license": "CC-BY-4.0", "files": 2, "bytes": 123}]
+    (source,) = lineage["sources"]
+    assert re.fullmatch(r"[0-9a-f]{64}", source.pop("digest"))
+    assert source == {"name": "guides", "license": "CC-BY-4.0", "files": 2, "bytes": 123}
     stages = [result["stage"] for result in lineage["results"]]
     assert stages[:-2] == ["survey", "ingest", "clean", "dedup", "decontaminate", "shard", "train", "evaluate"]
     assert lineage["results"][2]["inputs"] == {"documents": lineage["results"][1]["digest"]}
@@ -78,16 +81,23 @@ def test_lineage_reaches_back_to_the_files_with_their_licence(released):
 def test_the_card_tells_data_training_figures_and_samples(released):
     card = (released.folder / "bundle" / "MODEL_CARD.md").read_text()
     for line in (
-        "| guides | CC-BY-4.0 | 2 | 123 |",
         "| ingest | 10 | 9 | 1 | 1 file.empty |",
         "| clean | 9 | 7 | 2 | 2 words.min_words |",
         "| dedup | 7 | 6 | 1 | 1 exact duplicates |",
         "- ended by max_steps: 120 steps (verdict: budget)",
-        "| test | 2 | 1.2500 | 1.1500 to 1.3500 | 1.5000 | 4.48 |",
+        "| test | 2 | 1.2500 (1.1500 to 1.3500) | 1.5000 | 4.4817 |",
         "- verdict of training is budget, asked for not broken: passed",
         "**To install the**",
     ):
         assert line in card.splitlines(), card
+    assert any(line.startswith("| guides | CC-BY-4.0 | 2 | 123 | `") for line in card.splitlines())
+    chinese = (released.folder / "bundle" / "MODEL_CARD.zh-CN.md").read_text()
+    assert len(chinese.splitlines()) == len(card.splitlines())
+
+
+def test_the_cards_tell_times_and_are_no_part_of_the_digest(released):
+    volatile = {file.path for file in released.files if file.volatile}
+    assert volatile == {"bundle/MODEL_CARD.md", "bundle/MODEL_CARD.zh-CN.md", "bundle/SHA256SUMS"}
 
 
 def test_the_bundle_runs_alone_with_its_own_generate(released, tmp_path):

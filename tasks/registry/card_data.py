@@ -1,0 +1,150 @@
+"""The card's sections on data and training."""
+
+from collections.abc import Iterator, Mapping
+
+from params.privacy import PrivacyParams
+from tasks.registry.markdown import row
+from tasks.registry.story import Story
+from tasks.report.documents import SELECTING, reasons_of
+from tasks.report.numerals import duration, share
+from tasks.report.words import ACTIONS, LANGUAGES, SCRIPTS, VERDICTS, Language, Words, figure_words, said, stage_words
+
+_SHAPES = {
+    Words("layers", "层数"): ("num_hidden_layers", "n_layer"),
+    Words("width", "宽度"): ("hidden_size", "n_embd"),
+    Words("heads", "注意力头"): ("num_attention_heads", "n_head"),
+    Words("context", "上下文长度"): ("max_position_embeddings", "n_positions"),
+    Words("vocabulary", "词表"): ("vocab_size",),
+}
+
+
+def data_lines(story: Story, language: Language) -> Iterator[str]:
+    """Sources, what was dropped by which rule, personal data, languages, tokens."""
+
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
+    yield from row(
+        (t("source", "来源"), t("licence", "许可证"), t("files", "文件"), t("bytes", "字节"), "SHA-256"), "llrrl"
+    )
+    for source in story.sources:
+        digest = str(source.get("digest", ""))[:16]
+        figures = (f"{source['files']:,}", f"{source['bytes']:,}")
+        yield from row((source["name"], source["license"], *figures, f"`{digest}`" if digest else "-"))
+    yield ""
+    head = (
+        t("stage", "阶段"),
+        t("documents in", "输入文档"),
+        t("kept", "保留"),
+        t("dropped", "丢弃"),
+        t("why", "原因"),
+    )
+    yield from row(head, "lrrrl")
+    for stage in SELECTING:
+        counts = story.counts(stage)
+        if "docs_in" in counts:
+            came, kept, dropped = (f"{counts[key]:,}" for key in ("docs_in", "docs_kept", "docs_rejected"))
+            yield from row((said(stage_words(stage), language), came, kept, dropped, _reasons(counts)))
+    yield from _personal(story, language)
+    yield from _languages(story, language)
+    counts = story.counts("shard")
+    splits = [split for split in ("train", "validation", "test") if f"{split}_docs" in counts]
+    if splits:
+        yield ""
+        documents = ", ".join(
+            f"{counts[f'{split}_docs']:,} ({said(figure_words(split), language)})" for split in splits
+        )
+        tokens = f"{counts['train_tokens']:,}"
+        yield t(
+            f"Documents: {documents}. Training text: {tokens} tokens.", f"文档：{documents}。训练文本：{tokens} 词元。"
+        )
+
+
+def training_lines(story: Story, language: Language) -> Iterator[str]:
+    """Architecture, curve, how it ended, and what it took."""
+
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
+    config, stop = story.config, story.stop
+    architecture = ", ".join(config.get("architectures") or [config["model_type"]])
+    yield t(
+        f"- architecture: {architecture}, {stop['parameters']:,} parameters",
+        f"- 架构：{architecture}，参数量 {stop['parameters']:,}",
+    )
+    sizes = {label: next((config[n] for n in names if n in config), None) for label, names in _SHAPES.items()}
+    yield "- " + ", ".join(f"{said(label, language)} {value:,}" for label, value in sizes.items() if value is not None)
+    yield t(f"- {stop['steps']:,} steps, {stop['tokens']:,} tokens", f"- {stop['steps']:,} 步，{stop['tokens']:,} 词元")
+    verdict = stop["verdict"]
+    chinese = VERDICTS[verdict].zh if verdict in VERDICTS else verdict
+    yield t(
+        f"- ended by {stop['rule']}: {stop['reason']} (verdict: {verdict})",
+        f"- 由 {stop['rule']} 结束：{stop['reason']}（结论：{chinese}）",
+    )
+    yield from _taken(story, language)
+    if story.curve:
+        yield ""
+        head = (t("step", "步"), t("tokens", "词元"), t("training loss", "训练损失"), t("validation loss", "验证损失"))
+        yield from row(head, "rrrr")
+        for point in story.curve:
+            loss = f"{point['loss']:.4f}" if point.get("loss") is not None else "-"
+            yield from row((f"{point['step']:,}", f"{point.get('tokens', 0):,}", loss, f"{point['val_loss']:.4f}"))
+
+
+def _taken(story: Story, language: Language) -> Iterator[str]:
+    found = story.taken
+    if found is None:
+        return
+
+    def t(en: str, zh: str) -> str:
+        return en if language == "en" else zh
+
+    yield t(f"- hardware: {found.hardware}", f"- 硬件：{found.hardware}")
+    how = said(found.flops_from, language)
+    yield t(f"- compute: {found.flops:.3g} FLOP ({how})", f"- 计算量：{found.flops:.3g} FLOP（{how}）")
+    yield t(f"- time: {duration(found.seconds)}", f"- 时间：{duration(found.seconds)}")
+    how = said(found.watts_from, language)
+    energy = "-" if found.kilowatt_hours is None else f"{found.kilowatt_hours:.3g} kWh, {found.watts:g} W"
+    yield t(f"- energy, estimated: {energy} ({how})", f"- 能耗（估计）：{energy}（{how}）")
+    how = said(found.price_from, language)
+    cost = "-" if found.cost is None else f"{found.cost:.3g}, {found.price_per_hour:g} / h"
+    yield t(f"- cost, estimated: {cost} ({how})", f"- 费用（估计）：{cost}（{how}）")
+
+
+def _personal(story: Story, language: Language) -> Iterator[str]:
+    found = story.cleaned.get("personal_data") or {}
+    cleaned = next((result for result in story.results if result.stage == "clean"), None)
+    actions = (cleaned.params.get("privacy") if cleaned is not None else None) or {}
+    if not found:
+        return
+    yield ""
+    parts = [
+        f"{count:,} {kind} ({said(ACTIONS[action], language)})"
+        if (action := actions.get(kind))
+        else f"{count:,} {kind}"
+        for kind, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    known = [kind for kind in PrivacyParams.model_fields if kind != "placeholder"]
+    if language == "en":
+        yield f"Personal data found in kept documents: {', '.join(parts)}. Looked for: {', '.join(known)}."
+    else:
+        yield f"保留文档中发现的个人信息：{'，'.join(parts)}。检查的类别：{'、'.join(known)}。"
+
+
+def _languages(story: Story, language: Language) -> Iterator[str]:
+    titles = (
+        (story.languages, Words("Languages by bytes", "语言（按字节）")),
+        (story.scripts, Words("Scripts by letters", "文字系统（按字母）")),
+    )
+    for shares, title in titles:
+        if shares:
+            named = [
+                f"{said((LANGUAGES | SCRIPTS).get(name, name), language)} {share(part, 1)}"
+                for name, part in shares.items()
+            ]
+            yield ""
+            yield f"{said(title, language)}{': ' if language == 'en' else '：'}{', '.join(named)}"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {rule}" for rule, count in reasons_of(counts).items()) or "-"

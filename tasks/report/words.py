@@ -1,0 +1,93 @@
+"""What report and model card say, in English and in Chinese."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The same said twice."""
+
+    en: str
+    zh: str
+
+    def of(self, language: Language) -> str:
+        """In one of the languages."""
+        return self.en if language == "en" else self.zh
+
+
+Said = Words | str
+"""A text, or one that is the same in both languages: a name, a number."""
+
+
+def said(text: Said, language: Language) -> str:
+    """A text in one of the languages."""
+    return text.of(language) if isinstance(text, Words) else text
+
+
+STAGES = {
+    "survey": "清点文件",
+    "ingest": "读入",
+    "clean": "清洗",
+    "dedup": "去重",
+    "split": "划分",
+    "decontaminate": "去污染",
+    "train_tokenizer": "训练分词器",
+    "shard": "切块",
+    "train": "训练",
+    "evaluate": "评测",
+    "export": "导出",
+    "compress": "压缩",
+    "release": "发布",
+}
+VERDICTS = {
+    "converged": Words("converged", "已收敛"),
+    "budget": Words("its budget is spent", "预算用完"),
+    "asked": Words("somebody asked for it", "人为要求"),
+    "broken": Words("broken", "训练失败"),
+}
+STATUSES = {
+    "completed": Words("completed", "已完成"),
+    "failed": Words("failed", "失败"),
+    "cancelled": Words("cancelled", "已取消"),
+    "running": Words("did not end", "未结束"),
+}
+LANGUAGES = {"en": Words("English", "英语"), "zh": Words("Chinese", "中文"), "unknown": Words("unknown", "未知")}
+SCRIPTS = {
+    "han": Words("Han", "汉字"),
+    "kana": Words("kana", "假名"),
+    "hangul": Words("hangul", "谚文"),
+    "other": Words("alphabets", "字母文字"),
+}
+ACTIONS = {
+    "replace": Words("replaced by a placeholder", "替换为占位符"),
+    "drop": Words("its document dropped", "丢弃所在文档"),
+    "keep": Words("kept", "保留"),
+}
+"""What becomes of personal data."""
+_FIGURES = {
+    "loss": Words("loss (nats per token)", "损失（纳特/词元）"),
+    "perplexity": Words("perplexity", "困惑度"),
+    "bits_per_byte": Words("bits per byte", "每字节比特数"),
+    "docs": Words("documents", "文档数"),
+    "targets": Words("tokens", "词元数"),
+    "num_bytes": Words("bytes", "字节数"),
+    "validation": Words("validation", "验证集"),
+    "test": Words("test", "测试集"),
+    "by_source": Words("by source", "按来源"),
+    "by_language": Words("by language", "按语言"),
+}
+
+
+def stage_words(stage: str) -> Words:
+    """The name of a stage; a phase of training keeps its own."""
+    name, _, _ = stage.partition(".")
+    return Words(stage, f"{stage}（{STAGES[name]}）" if name in STAGES else stage)
+
+
+def figure_words(name: str) -> Words:
+    """The name of a figure of the evaluation; one that is not known is spelled out."""
+    plain = name.replace("_", " ")
+    return _FIGURES.get(name, Words(plain, plain))
