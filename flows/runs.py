@@ -20,6 +20,7 @@ from tasks.artifacts.lock import is_locked, locked
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.context import Run, num_cores, roots_of
+from tasks.engine import Engine, units_of
 from tasks.notices.redaction import redacted
 from tasks.notices.sending import channels_of
 from tasks.tracking import Tracker, start_tracker
@@ -39,9 +40,10 @@ def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) ->
     record, model = RunRecord.begin(preset, overrides), params.release.model_name
     lock = _alive(home, record)
     told = told_at_end(params.notify, record, home, model=model, flow_run_url=_flow_run_url())
-    with prefect_logs(), told, locked(lock), _task_runner(params.run.workers or num_cores()):
+    engine = Engine(params.run, num_workers=params.run.workers or num_cores(), scratch=lock.with_suffix(""))
+    with prefect_logs(), told, engine, locked(lock):
         tracker = _start_tracker(home, params, record)
-        run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker)
+        run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker, engine=engine)
         run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id, "flow_run_id": _flow_run_id()}))
         with guarded(params.notify, record, home, lock=lock, model=model):
             try:
@@ -67,7 +69,7 @@ def bury_dead_runs(home: Home, params: PipelineParams) -> None:
             record.ended("failed", "its process is gone: killed, or the machine went down").save(home.store)
             if not told_marker(lock).exists():
                 announce_death(params.notify, record, home, model=params.release.model_name)
-            for left in (lock, told_marker(lock)):
+            for left in (lock, told_marker(lock), *units_of(lock.with_suffix(""))):
                 left.unlink(missing_ok=True)
 
 
@@ -140,19 +142,6 @@ def _flow_run_url() -> str | None:
 
     flow_run_id = _flow_run_id()
     return url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
-
-
-@contextmanager
-def _task_runner(num_threads: int) -> Iterator[None]:
-    """Let the flow's mapped tasks run on this many threads: a number that is known only once the flow runs."""
-    from prefect.context import FlowRunContext
-    from prefect.task_runners import ThreadPoolTaskRunner
-
-    context = FlowRunContext.get()
-    assert context is not None, "a run begins inside a flow"
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=num_threads)
-    with runner, context.model_copy(update={"task_runner": runner}):
-        yield
 
 
 def _kill_in_mlflow(record: RunRecord) -> None:

@@ -65,3 +65,7 @@ class ReleaseError(GristmillError):
 
 class ServerError(GristmillError):
     """A Prefect or MLflow server that cannot be started or reached."""
+
+
+class EngineError(GristmillError):
+    """A Ray or Dask cluster that cannot be started or reached."""

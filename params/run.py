@@ -1,9 +1,9 @@
 """Where, how many and how fast: settings that never change a result's bytes."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from params.base import Params
 from params.watch import WatchParams
@@ -14,6 +14,11 @@ class RunParams(Params):
 
     workers: int | None = Field(default=None, ge=1)
     """Shards worked on at the same time; null for one per processor core."""
+    engine: Literal["threads", "ray", "dask"] = "threads"
+    """What works on the shards: threads of this process, or a Ray or Dask cluster (docs/scaling.md)."""
+    engine_address: str | None = None
+    """A cluster of your own, as ray://head:10001 or tcp://scheduler:8786; null starts one on this machine, of `workers`
+    processes."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of each training rank; null for one per core, shared among the ranks."""
     ranks: int = Field(default=1, ge=1)
@@ -36,3 +41,9 @@ class RunParams(Params):
     """Price of an hour of all machines of the run, for the cost in card and report; null for a table's, if any."""
     home: Path | None = None
     """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Self:
+        if self.engine == "threads" and self.engine_address is not None:
+            raise ValueError(f"engine_address {self.engine_address} needs an engine; set engine to ray or dask")
+        return self

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from params.survey import SourceParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord
 from tasks.artifacts.store import Store
+from tasks.engine import Engine
 from tasks.files.places import Root
 from tasks.files.remote import RemoteRoot
 from tasks.tracking import Tracker
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-_MAX_TASKS = 256
 _LOCAL = ("file://", "local://")
 
 
@@ -50,6 +49,7 @@ class Run:
         *,
         roots: dict[str, Root] | None = None,
         tracker: Tracker | None = None,
+        engine: Engine | None = None,
         plan: list[Planned] | None = None,
     ) -> None:
         self.store = store
@@ -57,6 +57,7 @@ class Run:
         self.record = record
         self.roots: dict[str, Root] = roots or {}
         self.tracker = tracker
+        self.engine = engine
         self.plan = plan
         self.manifests: dict[str, Manifest] = {}
         self.stage = ""
@@ -87,11 +88,12 @@ class Run:
     def map(self, unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
         """`unit` over items (shards, as a rule), results in item order.
 
-        Inside a flow, groups of items become Prefect tasks on the flow's task runner, at most 256 of them however
-        many items there are; elsewhere plain threads do the work.
+        Inside a flow, groups of items become Prefect tasks on the engine that the settings name, at most 256 of them
+        however many items there are; elsewhere plain threads do the work. The unit may have to go to another process:
+        it holds parameters, paths and what can be pickled, never the run.
         """
-        if len(items) > 1 and _in_flow():
-            return _map_as_tasks(unit, items, name=name)
+        if len(items) > 1 and self.engine is not None:
+            return self.engine.map(unit, items, name=name)
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(unit, items))
 
@@ -129,27 +131,3 @@ def local_path(path: str) -> Path:
 def num_cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _in_flow() -> bool:
-    if "prefect.context" not in sys.modules:
-        return False
-    from prefect.context import FlowRunContext
-
-    return FlowRunContext.get() is not None
-
-
-def _map_as_tasks(unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
-    from prefect import task
-    from prefect.cache_policies import NO_CACHE
-    from prefect.utilities.annotations import quote
-
-    size = -(-len(items) // _MAX_TASKS)
-    groups = [items[start : start + size] for start in range(0, len(items), size)]
-
-    def work(group: Any) -> list[Made]:
-        return [unit(item) for item in group]
-
-    mapped = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(work)
-    futures = [mapped.submit(quote(group)) for group in groups]
-    return [made for future in futures for made in future.result()]

@@ -14,7 +14,7 @@ from params.ingest import IngestParams
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
-from tasks.files.places import locate
+from tasks.files.places import Root, locate
 from tasks.formats.reading import FileReader, Unpacking
 from tasks.formats.records import MEGABYTE, ReadOptions
 from tasks.formats.shard_sink import ShardSink
@@ -48,7 +48,7 @@ def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Met
     raw = [_RawFile(**json.loads(line)) for line in _lines(files.folder / FILES_NAME)]
     options = _read_options(files.folder / SOURCES_NAME, params)
     groups = list(_group(raw, int(params.shard_mb * MEGABYTE)))
-    unit = partial(_ingest_group, params=params, options=options, out=out, run=run)
+    unit = partial(_ingest_group, params=params, options=options, out=out, roots=run.roots)
     counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())
     shutil.rmtree(out / _PROGRESS)
     _check_sources(list(options), counts)
@@ -63,7 +63,7 @@ def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Met
 
 
 def _ingest_group(
-    group: _Group, *, params: IngestParams, options: dict[str, ReadOptions], out: Path, run: Run
+    group: _Group, *, params: IngestParams, options: dict[str, ReadOptions], out: Path, roots: dict[str, Root]
 ) -> Counter[str]:
     """Write the shards of a group; what it counted, by source."""
     done = out / _PROGRESS / f"{group.index}.json"
@@ -73,7 +73,7 @@ def _ingest_group(
     readers = {source: FileReader(options[source], unpacking) for source in {file.source for file in group.files}}
     with ShardSink(out, group.index, int(params.shard_mb * MEGABYTE)) as sink:
         for file in group.files:
-            place = locate(run.roots[file.source], file.path)
+            place = locate(roots[file.source], file.path)
             for member, record in readers[file.source].read(place, file.sha256):
                 sink.add(file.source, f"{file.path}!/{member}" if member else file.path, record)
                 del record  # it may be large: the next one is made before its name is given anew

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,15 +112,17 @@ def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
 
 
 def _encode(split: Split, splits: Manifest, work: _Work) -> "list[Encoded]":
+    unit = partial(_encode_shard, folder=work.scratch(split), encoder=work.encoder, begin=work.ids.begin)
+    return work.run.map(unit, splits.paths(f"{split}/*.arrow"), name=f"encode {split}")
+
+
+def _encode_shard(source: Path, *, folder: Path, encoder: "Encoder", begin: int) -> "Encoded":
     from tasks.shards.encoding import Encoded, encode_shard
 
-    def encode(source: Path) -> Encoded:
-        into = Encoded(work.scratch(split) / f"{source.stem}.tokens", work.scratch(split) / source.name)
-        if not into.done:
-            encode_shard(source, into, encoder=work.encoder, begin=work.ids.begin)
-        return into
-
-    return work.run.map(encode, splits.paths(f"{split}/*.arrow"), name=f"encode {split}")
+    into = Encoded(folder / f"{source.stem}.tokens", folder / source.name)
+    if not into.done:
+        encode_shard(source, into, encoder=encoder, begin=begin)
+    return into
 
 
 def _mix(index: "Index", params: ShardParams) -> "Mixture":
@@ -145,40 +148,60 @@ def _lay_out(split: Split, stream: "TokenStream", index: "Index", mixture: "Mixt
 
 
 def _pack_windows(copies: "Copies", breaks: list[int], work: _Work) -> list[Path]:
-    from tasks.shards.best_fit import cut_windows, pack_window, save_window
+    from tasks.shards.best_fit import cut_windows
 
     bounds = cut_windows(copies, work.params.context, breaks=breaks)
+    unit = partial(_pack, copies=copies, context=work.params.context, folder=work.scratch("train") / "windows")
+    return work.run.map(unit, list(enumerate(pairwise(bounds))), name="pack window")
 
-    def pack(window: int) -> Path:
-        path = work.scratch("train") / "windows" / f"{window:06d}.npy"
-        if not path.exists():
-            first, last = bounds[window], bounds[window + 1]
-            pieces = pack_window(copies.lengths(first, last), work.params.context)
-            save_window(path, replace(pieces, document=copies.documents(first, last)[pieces.document]))
-        return path
 
-    return work.run.map(pack, range(len(bounds) - 1), name="pack window")
+def _pack(window: tuple[int, tuple[int, int]], *, copies: "Copies", context: int, folder: Path) -> Path:
+    """Pack a window of copies, given by its number and its bounds."""
+    from tasks.shards.best_fit import pack_window, save_window
+
+    number, (first, last) = window
+    path = folder / f"{number:06d}.npy"
+    if not path.exists():
+        pieces = pack_window(copies.lengths(first, last), context)
+        save_window(path, replace(pieces, document=copies.documents(first, last)[pieces.document]))
+    return path
 
 
 def _write(split: Split, layout: "Layout", write_table: Callable[[], None], work: _Work) -> None:
     """Write the block files, each of them a unit of work, beside them where their pieces come from, and the table."""
+    from tasks.shards.packing import portions
+
+    size = work.params.blocks_per_shard
+    unit = partial(_write_part, write_table=write_table, layout=layout, split=split, size=size, out=work.out)
+    work.run.map(unit, [None, *portions(layout.num_blocks, size)], name=f"write {split} blocks")
+
+
+def _write_part(
+    bounds: tuple[int, int] | None,
+    *,
+    write_table: Callable[[], None],
+    layout: "Layout",
+    split: Split,
+    size: int,
+    out: Path,
+) -> None:
+    """Write the blocks between bounds, or the table where there are none."""
     from tasks.documents.shards import shard_name, shard_writer
     from tasks.shards.blocks import write_blocks
-    from tasks.shards.packing import PIECE, portions
+    from tasks.shards.packing import PIECE
     from tasks.shards.places import PIECES_FOLDER
 
-    def write(first: int, last: int) -> None:
-        path = work.out / split / shard_name(first // work.params.blocks_per_shard)
-        if path.exists():
-            return
-        if (pieces := layout.pieces(first, last)) is not None:
-            with shard_writer(work.out / PIECES_FOLDER / split / path.name, PIECE) as writer:
-                writer.write_batch(pieces.table())
-        write_blocks(path, layout, first, last)
-
-    units: list[Callable[[], None]] = [write_table]
-    units += [partial(write, *bounds) for bounds in portions(layout.num_blocks, work.params.blocks_per_shard)]
-    work.run.map(lambda unit: unit(), units, name=f"write {split} blocks")
+    if bounds is None:
+        write_table()
+        return
+    first, last = bounds
+    path = out / split / shard_name(first // size)
+    if path.exists():
+        return
+    if (pieces := layout.pieces(first, last)) is not None:
+        with shard_writer(out / PIECES_FOLDER / split / path.name, PIECE) as writer:
+            writer.write_batch(pieces.table())
+    write_blocks(path, layout, first, last)
 
 
 def _shares(layout: "Layout", context: int) -> dict[str, float]:

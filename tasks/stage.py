@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,10 @@ class Stage:
         positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
         self.input_names = [p.name for p in positional]
         self._num_required = sum(p.default is p.empty for p in positional)
+
+    def __reduce__(self) -> tuple[Callable[[str, str, str], "Stage"], tuple[str, str, str]]:
+        """Pickled as its place: a flow goes along with each of its tasks to the processes of a cluster."""
+        return _stage_at, (self.work.__module__, self.work.__name__, self.name)
 
     def named(self, part: str) -> "Stage":
         """The same work as a step of its own, called train.PART for example: for what a pipeline does several times."""
@@ -151,6 +156,12 @@ def stage(
     (paths stand for the files found there).
     """
     return lambda work: Stage(work, version=version, volatile=volatile, identity=identity)
+
+
+def _stage_at(module: str, work: str, name: str) -> Stage:
+    found: Stage = getattr(import_module(module), work)
+    part = name.removeprefix(work).removeprefix(".")
+    return found.named(part) if part else found
 
 
 def made_by() -> dict[str, str]:

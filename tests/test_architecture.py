@@ -12,7 +12,7 @@ from params.pipeline import PipelineParams
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "params")
-BRIDGES = {"stage", "context", "tracking"}
+BRIDGES = {"stage", "context", "engine", "tracking"}
 """Files in tasks/ that connect stages with Prefect, the store and MLflow."""
 NO_STAGES = {"register", "pull", "promote", "compare", "alias"}
 """Verbs that talk to the registry: nothing they make lies in the store."""

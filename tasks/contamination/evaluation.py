@@ -172,10 +172,11 @@ class Items:
     """All evaluation texts by number, in the order of sets, parts and records; they stay on disk."""
 
     def __init__(self, parts: Iterable[tuple[str, Path]]) -> None:
+        self._parts = list(parts)
         self._paths = list[Path]()
         self._batches = list[pa.RecordBatch]()  # in memory maps, of which the pages of single items are read
         starts, self.set_names, bounds = [0], list[str](), [0]
-        for set_name, path in parts:
+        for set_name, path in self._parts:
             if not self.set_names or self.set_names[-1] != set_name:
                 self.set_names.append(set_name)
                 bounds.append(bounds[-1])
@@ -189,6 +190,10 @@ class Items:
         self._starts = np.array(starts, np.int64)
         self.bounds = np.array(bounds, np.int64)
         """(sets + 1,): the items of set s are those from `bounds[s]` to `bounds[s + 1]`."""
+
+    def __reduce__(self) -> tuple[type["Items"], tuple[list[tuple[str, Path]]]]:
+        """Pickled as the paths: another process maps the same files."""
+        return Items, (self._parts,)
 
     def __len__(self) -> int:
         return int(self._starts[-1])

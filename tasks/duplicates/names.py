@@ -17,9 +17,14 @@ class Names:
     """A table of names: 24 bytes a document beside the names themselves, read through memory maps."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._text = np.memmap(folder / _TEXT, np.uint8, "r") if (folder / _TEXT).stat().st_size else b""
         self._numbers: Indices = load_array(folder / _NUMBERS)
         self._spans: Indices = load_array(folder / _SPANS)
+
+    def __reduce__(self) -> tuple[type["Names"], tuple[Path]]:
+        """Pickled as the folder: another process maps the same files."""
+        return Names, (self._folder,)
 
     def of(self, numbers: Indices) -> list[str]:
         """The name of each number; all must be there."""

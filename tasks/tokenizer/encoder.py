@@ -30,6 +30,7 @@ class Encoder:
     """Encodes text as text: no special tokens are added, and none is read from a spelling."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.reference: Tokenizer = load_tokenizer(folder)
         self.vocab_size = vocab_size(self.reference)
         self._cuts = has_our_words(self.reference)
@@ -37,6 +38,10 @@ class Encoder:
         if self._fast is not None and not self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
             log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
             self._fast = None
+
+    def __reduce__(self) -> tuple[type["Encoder"], tuple[Path]]:
+        """Pickled as the folder: another process loads the same vocabulary."""
+        return Encoder, (self._folder,)
 
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
         """Ids of all texts, one after the other, and the bounds of each: text i is ids[offsets[i]:offsets[i + 1]].
