@@ -104,7 +104,7 @@ def environment(home: Home) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "true",
         # Arrow's own allocator keeps what it frees: 100 to 150 MB more at the peak of a data stage, and slower.
         "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "NUMBA_CACHE_DIR": str(home.cache / "numba" / _kernel_digest()),
+        "NUMBA_CACHE_DIR": str(home.cache / "numba" / kernel_digest()),
         "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
         "MPLCONFIGDIR": str(home.cache / "matplotlib"),
         "MPLBACKEND": "agg",
@@ -122,7 +122,7 @@ def full_disk_explained(home: Home) -> Iterator[None]:
             raise StoreError.no_space(home.root) from error
 
 
-def _kernel_digest() -> str:
+def kernel_digest() -> str:
     """Digest of the kernels' sources: numba looks only at a kernel's own file, not at what it inlines."""
     tasks = Path(__file__).parents[1] / "tasks"
     sources = sorted([*(tasks / "text").glob("*.py"), *(tasks / "duplicates").glob("*.py")])

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
+from flows.home import kernel_digest
 from params.run import RunParams
 from params.shard import ShardParams
 from params.train_tokenizer import TrainTokenizerParams
@@ -32,6 +33,10 @@ from tasks.artifacts.store import Store
 from tasks.context import Run
 from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import shard_writer
+
+# Kernels are compiled once for all tests and homes, and again when they change.
+KERNELS = Path(__file__).parents[1] / ".pytest_cache" / "numba" / kernel_digest()
+os.environ["NUMBA_CACHE_DIR"] = str(KERNELS)
 
 # Prefect, once a test imports it, writes our log lines to the standard error of that test, closed by the next.
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"

@@ -142,7 +142,6 @@ def test_a_full_disk_ends_with_1_and_the_remedy(shell, lone_shell, tmp_path: Pat
     elsewhere = {
         "PREFECT_API_URL": _address(shell.home),
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
-        "NUMBA_CACHE_DIR": str(shell.home / "cache" / "numba"),
     }
     for index in range(30):
         (tmp_path / "text").mkdir(exist_ok=True)
