@@ -83,7 +83,8 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
 
 def conclude(run: Run, registered: Registered) -> Outcome:
     """Record the model version and show the stages in both UIs."""
-    run.update(run.record.model_copy(update={"model_version": f"models:/{registered.name}/{registered.version}"}))
+    version = f"models:/{registered.name}/{registered.version}"
+    run.update(run.record.model_copy(update={"model_version": version, "decision": registered.decision}))
     tag_outcome(run, registered)
     publish_stage_table(run)
     publish_losses_table(run)

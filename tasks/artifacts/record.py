@@ -43,6 +43,8 @@ class RunRecord(BaseModel):
     """Of Prefect."""
     model_version: str | None = None
     """As models:/name/version, once registered."""
+    decision: str | None = None
+    """What became of that version, and why."""
 
     @classmethod
     def begin(cls, preset: str, overrides: dict[str, Any]) -> "RunRecord":

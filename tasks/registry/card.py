@@ -8,13 +8,13 @@ import yaml
 from tasks.registry.card_data import data_lines, training_lines
 from tasks.registry.markdown import cell, quoted, row
 from tasks.registry.story import Story, Tree
+from tasks.report.evaluation_charts import DIGESTS, SPLITS
 from tasks.report.tabulation import tables_of
 from tasks.report.words import Language, Words, figure_words, said
 
 CARDS: dict[str, Language] = {"MODEL_CARD.md": "en", "MODEL_CARD.zh-CN.md": "zh"}
 """File of the card in each language."""
 _METRICS = {"bits_per_byte": "Bits per byte", "loss": "Loss (nats per token)", "perplexity": "Perplexity"}
-_SPLITS = ("validation", "test")
 _MIN_SHARE = 0.01
 """Of the text, for a language to be named in the card's head."""
 _PIPELINES = {
@@ -135,7 +135,7 @@ def _evaluation(story: Story, language: Language) -> Iterator[str]:
     """The two splits, then whatever else was measured, by the names that the evaluation gives it."""
     names = [*_METRICS]
     head = ("", said(figure_words("docs"), language), *(said(figure_words(name), language) for name in names))
-    splits = {split: found for split in _SPLITS if (found := story.evaluation.get(split))}
+    splits = {split: found for split in SPLITS if (found := story.evaluation.get(split))}
     if splits:
         yield from row(head, "lrrrr")
     for split, found in splits.items():
@@ -146,7 +146,7 @@ def _evaluation(story: Story, language: Language) -> Iterator[str]:
             split: {key: part for key, part in found.items() if isinstance(part, dict)}
             for split, found in splits.items()
         },
-        **{key: part for key, part in story.evaluation.items() if key not in (*_SPLITS, "shards", "model")},
+        **{key: part for key, part in story.evaluation.items() if key not in (*SPLITS, *DIGESTS)},
     }
     for table in tables_of(rest):
         title = ", ".join(said(name, language) for name in table.title)

@@ -24,8 +24,8 @@ _FIGURES = (
     ("train", "tokens"),
     ("train", "final_val_loss"),
     ("train", "training_s"),
-    ("evaluate", "test_bits_per_byte"),
-    ("evaluate", "test_perplexity"),
+    ("evaluate", "test.bits_per_byte"),
+    ("evaluate", "test.perplexity"),
 )
 Floats = npt.NDArray[np.float64]
 

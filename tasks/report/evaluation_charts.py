@@ -13,7 +13,7 @@ from tasks.report.words import Said, Words, figure_words, said
 FIGURE = "bits_per_byte"
 SPLITS = ("validation", "test")
 _GROUPS = {"by_source": 0, "by_language": 2}
-_DIGESTS = ("shards", "model")
+DIGESTS = ("documents", "model")
 """Keys of evaluation.json that name the inputs."""
 
 
@@ -31,7 +31,7 @@ def evaluation_body(run: RunResults) -> Html:
         for split in reversed(SPLITS)
         if FIGURE in (report.get(split) or {})
     ]
-    plain = {key: value for key, value in report.items() if key not in _DIGESTS}
+    plain = {key: value for key, value in report.items() if key not in DIGESTS}
     held_out = {key: value for key, value in plain.items() if key in SPLITS}
     others = {key: value for key, value in plain.items() if key not in SPLITS}
     parts = [tag("div", *charts, class_="charts")] if charts else []

@@ -82,7 +82,7 @@ def line_chart(
     ends = [(x, bound) for line in shown for x, low, high in line.whiskers for bound in (low, high)]
     frame = frame_of([point for line in shown for point in line.points] + ends, from_zero=from_zero, top=top)
     drawn = [_upright(frame, mark) for mark in marks] + [part for line in shown for part in _line(frame, line)]
-    legend = [(line.color, _named(line)) for line in shown] if len(shown) > 1 or marks else []
+    legend: list[tuple[int, Part]] = [(line.color, line.name) for line in shown] if len(shown) > 1 or marks else []
     legend += [(mark.color, mark.name) for mark in marks]
     values = [
         {
@@ -94,7 +94,9 @@ def line_chart(
         for line in shown
     ]
     plot = {"lines": values, "left": frame.left, "right": frame.right}
-    return Html(key(legend) + surface(frame, drawn, unit=unit, x_unit=x_unit, height=height, data=plot))
+    aloud = "; ".join(f"{_in(line.name, 'en')}: {_ends(line.points)}" for line in shown)
+    drawing = surface(frame, drawn, unit=unit, x_unit=x_unit, height=height, data=plot, aloud=aloud)
+    return Html(key(legend) + drawing)
 
 
 def histogram(
@@ -122,7 +124,9 @@ def histogram(
     every = max(1, -(-num // 6))
     places = [(index / num, edges[index]) for index in range(0, num + 1, every)]
     legend = key([(color, name) for name, color, _ in series]) if len(series) > 1 else ""
-    return Html(legend + surface(frame, drawn, unit=unit, x_unit=x_unit, height=height, x_labels=places))
+    aloud = "; ".join(f"{name.en}: {', '.join(map(short, values))}" for name, _, values in series)
+    drawing = surface(frame, drawn, unit=unit, x_unit=x_unit, height=height, x_labels=places, aloud=aloud)
+    return Html(legend + drawing)
 
 
 def scatter(points: Sequence[tuple[Said, Point]], *, unit: Said, x_unit: Said, height: int = 200) -> Html:
@@ -131,7 +135,8 @@ def scatter(points: Sequence[tuple[Said, Point]], *, unit: Said, x_unit: Said, h
     frame = frame_of(places)
     frame = Frame(0, frame.right * 1.08, frame.bottom, frame.top)
     drawn = [_dots(frame, [point], color=at, big=True) for at, point in enumerate(places)]
-    return surface(frame, drawn, unit=unit, x_unit=x_unit, height=height)
+    aloud = "; ".join(f"{_in(name, 'en')}: {short(y)} at {short(x)}" for name, (x, y) in points)
+    return surface(frame, drawn, unit=unit, x_unit=x_unit, height=height, aloud=aloud)
 
 
 def surface(
@@ -141,10 +146,11 @@ def surface(
     unit: Said,
     x_unit: Said,
     height: int,
+    aloud: str,
     data: object = None,
     x_labels: Sequence[tuple[float, str]] | None = None,
 ) -> Html:
-    """The rectangle of a plot with its grid, its ticks and what is drawn in it."""
+    """The rectangle of a plot with its grid, its ticks and what is drawn in it; `aloud` tells it to who cannot see."""
     ys = [value for value in ticks(frame.bottom, frame.top, 5) if 0 <= frame.y(value) <= 1]
     if x_labels is None:
         xs = ticks(frame.left, frame.right, 5)
@@ -157,7 +163,17 @@ def surface(
     ]
     below = [tag("b", label, class_="x", style=f"left:{100 * at:.2f}%") for at, label in x_labels]
     plain = json.dumps(data, separators=(",", ":"), ensure_ascii=False) if data is not None else None
-    plot = tag("div", svg, *left, *below, class_="plot", style=f"height:{height}px", data_plot=plain)
+    plot = tag(
+        "div",
+        svg,
+        *left,
+        *below,
+        class_="plot",
+        role="img",
+        aria_label=aloud,
+        style=f"height:{height}px",
+        data_plot=plain,
+    )
     return Html(tag("div", unit, class_="unit") + plot + tag("div", x_unit, class_="unit x"))
 
 
@@ -197,8 +213,8 @@ def _upright(frame: Frame, mark: Mark) -> Html:
     return tag("path", class_=f"mark s{mark.color}", d=f"M{_SIDE * frame.x(mark.x):.1f} 0V{_SIDE}")
 
 
-def _named(line: Line) -> Part:
-    return line.name
+def _ends(points: Sequence[Point]) -> str:
+    return f"from {short(points[0][1])} at {short(points[0][0])} to {short(points[-1][1])} at {short(points[-1][0])}"
 
 
 def _in(name: Said, language: str) -> str:

@@ -36,11 +36,12 @@ def variants_body(run: RunResults) -> Html:
 
 
 def gate_body(run: RunResults) -> Html:
-    """Each check of the gate with what was found and what was asked."""
+    """What was decided, and each check of the gate with what was found and what was asked."""
     checks = read_json(run.bundle / "gate.json") if run.bundle is not None else None
     if isinstance(checks, Mapping):
         checks = checks.get("checks")
-    return checks_table(checks or [])
+    decision = [tag("p", run.record.decision)] if run.record.decision is not None else []
+    return join([*decision, checks_table(checks or [])])
 
 
 def samples_body(run: RunResults) -> Html:

@@ -122,8 +122,8 @@ def _tiles(run: RunResults) -> Iterator[tuple[Words, str]]:
         yield Words("parameters", "参数量"), short(trained[-1].metrics.counts["parameters"])
         yield Words("tokens trained on", "训练词元"), short(sum(one.metrics.counts["tokens"] for one in trained))
         yield Words("validation loss", "验证损失"), f"{trained[-1].metrics.values['final_val_loss']:.3f}"
-    if "evaluate" in values and "test_bits_per_byte" in values["evaluate"]:
-        yield Words("test bits per byte", "测试每字节比特数"), f"{values['evaluate']['test_bits_per_byte']:.3f}"
+    if (bits := values.get("evaluate", {}).get("test.bits_per_byte")) is not None:
+        yield Words("test bits per byte", "测试每字节比特数"), f"{bits:.3f}"
     served = run.results["release"].metrics.facts.get("served") if "release" in run.results else None
     if served and f"{served}_bytes" in counts.get("compress", {}):
         yield Words(f"{served}, served", f"{served}（对外服务）"), size(counts["compress"][f"{served}_bytes"])

@@ -94,7 +94,7 @@ class Hand:
 
     def released(self, *, nats: float = 90.0, continuation: str = "grinds") -> "Hand":
         """Evaluation, variants and the bundle."""
-        self.seal("evaluate", Metrics(values={"test_bits_per_byte": 1.5}), lambda out: evaluation(out, nats))
+        self.seal("evaluate", Metrics(values={"test.bits_per_byte": 1.5}), lambda out: evaluation(out, nats))
         self.seal("export", Metrics(), lambda out: write(out / "checks.json", {"checks": [check("logits")]}))
         self.seal("compress", Metrics(counts={"int8_bytes": 1000}, values=SPEEDS), compressed)
         facts = {"served": "int8", "gate": "passed"}
@@ -206,7 +206,7 @@ def evaluation(out: Path, nats: float) -> None:
         "by_language": {"zh": part},
     }
     probes = {"bias": {"pairs": 40, "preferred": 0.55, "preferred_low": 0.4, "preferred_high": 0.7}}
-    write(out / "evaluation.json", {"validation": split, "test": split, "probes": probes})
+    write(out / "evaluation.json", {"validation": split, "test": split, "model": "0" * 32, "probes": probes})
     rows = [
         {"id": f"{at}", "source": ("web", "books")[at % 2], "nats": nats + at % 7, "num_bytes": 100} for at in range(20)
     ]
