@@ -17,6 +17,19 @@ CARDS: dict[str, Language] = {"MODEL_CARD.md": "en", "MODEL_CARD.zh-CN.md": "zh"
 _METRICS = {"bits_per_byte": "Bits per byte", "loss": "Loss (nats per token)", "perplexity": "Perplexity"}
 _MIN_SHARE = 0.01
 """Of the text, for a language to be named in the card's head."""
+_CODE = {
+    "text-generation": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("transformers")
+model = AutoModelForCausalLM.from_pretrained("transformers")
+prompt = tokenizer(tokenizer.bos_token + "your prompt", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))"""
+}
+_PIPELINE_CODE = """\
+from transformers import pipeline
+
+print(pipeline("{task}", model="transformers")("your text"))"""
 _PIPELINES = {
     "ForCausalLM": "text-generation",
     "LMHeadModel": "text-generation",
@@ -115,12 +128,7 @@ def _use(story: Story, language: Language) -> list[str]:
         t("With transformers:", "使用 transformers："),
         "",
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-        'tokenizer = AutoTokenizer.from_pretrained("transformers")',
-        'model = AutoModelForCausalLM.from_pretrained("transformers")',
-        'prompt = tokenizer(tokenizer.bos_token + "your prompt", return_tensors="pt")',
-        "print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))",
+        *_CODE.get(_pipeline(story), _PIPELINE_CODE).format(task=_pipeline(story)).splitlines(),
         "```",
         "",
         t("As a server:", "作为服务："),
@@ -153,7 +161,7 @@ def _evaluation(story: Story, language: Language) -> Iterator[str]:
         yield from ("", f"### {cell(title)}", "") if title else ("",)
         yield from row([said(name, language) for name in table.head], "l" + "r" * (len(table.head) - 1))
         for line in table.rows:
-            yield from row(line)
+            yield from row([said(value, language) for value in line])
 
 
 def _with_interval(found: Tree, name: str) -> str:
@@ -204,10 +212,11 @@ def _limits(story: Story, language: Language) -> Iterator[str]:
 
     names = ", ".join(source["name"] for source in story.sources)
     context = story.config.get("max_position_embeddings", story.config.get("n_positions"))
-    yield t(
-        f"- It continues text of the kind it was trained on ({names}); it is no assistant.",
-        f"- 它只会续写与训练数据（{names}）同类的文本，不是助手。",
-    )
+    if _pipeline(story) == "text-generation" and not story.chats:
+        yield t(
+            f"- It continues text of the kind it was trained on ({names}); it is no assistant.",
+            f"- 它只会续写与训练数据（{names}）同类的文本，不是助手。",
+        )
     if context is not None:
         yield t(
             f"- It reads at most {context:,} tokens at once, prompt and continuation together.",

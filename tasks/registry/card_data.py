@@ -88,7 +88,8 @@ def training_lines(story: Story, language: Language) -> Iterator[str]:
         yield from row(head, "rrrr")
         for point in story.curve:
             loss = f"{point['loss']:.4f}" if point.get("loss") is not None else "-"
-            yield from row((f"{point['step']:,}", f"{point.get('tokens', 0):,}", loss, f"{point['val_loss']:.4f}"))
+            tokens = f"{point['tokens']:,}" if point.get("tokens") is not None else "-"
+            yield from row((f"{point['step']:,}", tokens, loss, f"{point['val_loss']:.4f}"))
 
 
 def _taken(story: Story, language: Language) -> Iterator[str]:

@@ -49,6 +49,8 @@ class Story:
     """Some points of the training curve that have a validation loss, evenly chosen."""
     taken: Expenditure | None = None
     """None where training left no time."""
+    chats: bool = False
+    """Whether it has a chat template."""
     license: str | None = None
     """Of the model; None where nobody said."""
 
@@ -81,6 +83,7 @@ def tell(
         name=params.model_name,
         served=params.serve,
         license=params.license,
+        chats=(bundle / "transformers" / "chat_template.jinja").exists(),
         config=_read(bundle / "transformers" / "config.json"),
         stop=_read(bundle / "stop.json"),
         evaluation=_read(bundle / "evaluation.json"),

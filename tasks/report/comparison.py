@@ -13,8 +13,10 @@ from tasks.report.bars import Interval, interval_chart
 from tasks.report.markup import Html, Part, figure, join, table, tag
 from tasks.report.numerals import figure as number
 from tasks.report.results import RunResults
-from tasks.report.words import Words, stage_words
+from tasks.report.words import Words, documents, stage_words
 
+_FEW = 10
+"""Documents: of fewer an interval shows nothing."""
 _SAMPLES, _CONFIDENCE, _SEED = 1_000, 0.95, 1
 _FIGURES = (
     ("clean", "docs_kept"),
@@ -51,7 +53,7 @@ def comparison_body(run: RunResults, other: RunResults, *, role: Words) -> Html:
             Interval(
                 Words("all", "全部") if not pair.name else pair.name,
                 pair.change, pair.low, pair.high,
-                join([f"{pair.change:+.4f}", Words(f", {pair.docs:,} documents", f"，{pair.docs:,} 篇")]),
+                join([f"{pair.change:+.4f}", ", ", documents(pair.docs)]),
                 _color(pair),
             )
             for pair in pairs
@@ -142,6 +144,8 @@ def _figure(run: RunResults, stage: str, name: str) -> float | None:
 
 
 def _color(pair: Paired) -> int:
+    if pair.docs < _FEW:
+        return 6
     if pair.high < 0:
         return 2
     return 3 if pair.low > 0 else 6

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.report.bars import Interval, interval_chart
-from tasks.report.markup import Html, details, figure, join, table, tag
-from tasks.report.numerals import figure as number
+from tasks.report.markup import Html, Part, details, figure, join, table, tag
 from tasks.report.results import RunResults
 from tasks.report.tabulation import tables_of
-from tasks.report.words import Said, Words, figure_words, said
+from tasks.report.words import LANGUAGES, Said, Words, documents, figure_words, said
 
 FIGURE = "bits_per_byte"
 SPLITS = ("validation", "test")
@@ -45,14 +44,14 @@ def _rows(split: Mapping[str, Any]) -> Iterator[Interval]:
     for group, color in _GROUPS.items():
         for name, found in (split.get(group) or {}).items():
             if FIGURE in found:
-                yield _interval(name, found, color)
+                yield _interval(LANGUAGES.get(name, name) if group == "by_language" else name, found, color)
 
 
 def _interval(name: Said, found: Mapping[str, Any], color: int) -> Interval:
     value = float(found[FIGURE])
     low, high = (float(found.get(f"{FIGURE}_{end}", value)) for end in ("low", "high"))
-    docs = f", {found['docs']:,}" if "docs" in found else ""
-    told = join([f"{value:.3f}", Words(f"{docs} documents", f"{docs} 篇")]) if docs else f"{value:.3f}"
+    measured_on: list[Part] = [", ", documents(found["docs"])] if "docs" in found else []
+    told = join([f"{value:.3f}", *measured_on])
     return Interval(name, value, low, high, told, color)
 
 
@@ -64,8 +63,4 @@ def _tables(tree: Mapping[str, Any]) -> Iterator[Html]:
     for found in tables_of(tree):
         title = [part for at, name in enumerate(found.title) for part in ((", ", name) if at else (name,))]
         heading = [tag("h3", *title)] if title else []
-        yield join([*heading, table(found.head, [[_cell(value) for value in row] for row in found.rows])])
-
-
-def _cell(value: str) -> str:
-    return value if isinstance(value, str) else number(value)
+        yield join([*heading, table(found.head, found.rows)])

@@ -68,7 +68,7 @@ def lineage_body(run: RunResults) -> Html:
     lineage = read_json(run.bundle / "lineage.json") if run.bundle is not None else None
     if lineage is not None:
         rows = [
-            [s["name"], s["license"], str(s.get("digest", "–")), f"{s['files']:,}", size(s["bytes"])]
+            [s["name"], s["license"], _digest(str(s.get("digest", "–"))), f"{s['files']:,}", size(s["bytes"])]
             for s in lineage["sources"]
         ]
         head = [
@@ -90,6 +90,11 @@ def lineage_body(run: RunResults) -> Html:
         params = yaml.safe_dump(result.params, sort_keys=False, allow_unicode=True)
         parts.append(details(stage_words(stage), definitions(facts), tag("pre", params)))
     return join(parts)
+
+
+def _digest(text: str) -> Html:
+    """Its beginning; the whole under the pointer."""
+    return tag("code", text[:16], title=text)
 
 
 def _verdict(run: RunResults) -> Html:

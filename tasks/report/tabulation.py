@@ -17,15 +17,15 @@ class Table:
 
     title: tuple[Said, ...]
     head: tuple[Said, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Said, ...], ...]
 
 
 def tables_of(tree: Mapping[str, Any], title: tuple[Said, ...] = ()) -> Iterator[Table]:
     """A table for the plain values of a tree, one for each group of similar parts, and so on downwards."""
     plain = _plain(tree)
     if plain:
-        rows = [(key, value) for key, value in _folded(plain).items()]
-        yield Table(title, (Words("figure", "指标"), Words("value", "值")), tuple(_spelled(rows)))
+        rows = tuple((figure_words(key), value) for key, value in list(_folded(plain).items())[:_MAX_ROWS])
+        yield Table(title, (Words("figure", "指标"), Words("value", "值")), rows)
     for key, value in tree.items():
         below = (*title, figure_words(key))
         if isinstance(value, Mapping) and value:
@@ -77,8 +77,3 @@ def _folded(plain: Mapping[str, Any]) -> dict[str, str]:
             text += f" ({figure(plain[key + _LOW])} – {figure(plain[key + _HIGH])})"
         found[key] = text
     return found
-
-
-def _spelled(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for key, value in rows[:_MAX_ROWS]:
-        yield key.replace("_", " "), value

@@ -76,6 +76,13 @@ _FIGURES = {
     "num_bytes": Words("bytes", "字节数"),
     "validation": Words("validation", "验证集"),
     "test": Words("test", "测试集"),
+    "train": Words("training", "训练集"),
+    "served": Words("the served file", "对外服务的文件"),
+    "variant": Words("variant", "变体"),
+    "loss_increase": Words("rise of the loss", "损失增加"),
+    "contamination": Words("contamination", "污染"),
+    "samples": Words("samples", "生成样例"),
+    "tasks": Words("tasks", "任务"),
     "by_source": Words("by source", "按来源"),
     "by_language": Words("by language", "按语言"),
 }
@@ -85,6 +92,11 @@ def stage_words(stage: str) -> Words:
     """The name of a stage; a phase of training keeps its own."""
     name, _, _ = stage.partition(".")
     return Words(stage, f"{stage}（{STAGES[name]}）" if name in STAGES else stage)
+
+
+def documents(number: int) -> Words:
+    """So many documents."""
+    return Words(f"{number:,} document{'' if number == 1 else 's'}", f"{number:,} 篇文档")
 
 
 def figure_words(name: str) -> Words:

@@ -34,7 +34,7 @@ def test_one_variant_brings_its_graph_and_what_running_it_takes(registered, tmp_
     served = {"model.onnx", "model.onnx.data", "generation.json", "tokenizer.json", "tokenizer_config.json"}
     assert there == {
         *(f"onnx/int4/{name}" for name in served),
-        *("generate.py", "MODEL_CARD.md", "README.md", "bundle.json", "SHA256SUMS"),
+        *("generate.py", "MODEL_CARD.md", "MODEL_CARD.zh-CN.md", "README.md", "bundle.json", "SHA256SUMS"),
     }
     model = OnnxModel(served_folder(folder))
     assert model.generate(["To install the"], greedy=True, max_new_tokens=4)[0][0].startswith(" package")

@@ -17,7 +17,7 @@ def test_similar_parts_make_a_table_with_intervals_folded_in():
 def test_plain_values_make_a_table_of_their_own_and_depth_is_followed():
     tree = {"memory": {"share": 0.25, "by_source": {"web": {"share": 0.5}, "books": {"share": 0}}}}
     first, second = tables_of(tree)
-    assert first.rows == (("share", "0.25"),)
+    assert first.rows == ((Words("share", "share"), "0.25"),)
     assert second.title == (Words("memory", "memory"), Words("by source", "按来源"))
     assert second.rows == (("web", "0.5"), ("books", "0"))
 
