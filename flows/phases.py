@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
+from params.objective import FROM_EXAMPLES, Objective
 from params.pipeline import PipelineParams
 from params.train import PhaseParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
+from tasks.encode import encode, place_of
 from tasks.shard import shard
 from tasks.train import train
 from tasks.training.orders import OrderBook
@@ -25,11 +27,12 @@ _POLL_S = 1
 def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shards: Manifest, *, run: Run) -> Manifest:
     """The model after the last phase; without phases there is a single one, called train."""
     if not p.train.phases:
-        return train(p.train, tokenizer, shards, run=run)
+        return train(p.train, tokenizer, _blocks(p, None, tokenizer, splits, shards, run), run=run)
     models, orders = list[Manifest](), OrderBook(run.orders)
-    for phase in p.train.phases:
+    blocks = [_blocks(p, phase, tokenizer, splits, shards, run) for phase in p.train.phases]  # what fails, fails early
+    for phase, own in zip(p.train.phases, blocks, strict=True):
         params, step = p.train.of_phase(phase), train.named(phase.name)
-        inputs = (tokenizer, _blocks(p, phase, tokenizer, splits, shards, run), *models[-1:])
+        inputs = (tokenizer, own, *models[-1:])
         if phase.approve and run.plan is None and not step.is_stored(params, *inputs, run=run):
             _wait_for_approval(phase, run)
         models.append(step(params, *inputs, run=run))
@@ -44,17 +47,44 @@ def trained(manifests: Mapping[str, Manifest]) -> Manifest:
     return [made for stage, made in manifests.items() if stage.partition(".")[0] == train.name][-1]
 
 
+def check_examples(p: PipelineParams) -> None:
+    """Refuse a run whose phases name examples that are not there, before anything runs."""
+    for phase in p.train.phases or (None,):
+        params = p.encode_of(phase)
+        if params.objective in FROM_EXAMPLES:
+            for source in params.sources:
+                place_of(source)
+
+
+def final_objective(p: PipelineParams, model: Manifest) -> Objective:
+    """What a model learned last."""
+    ends = [phase for phase in p.train.phases if train.named(phase.name).name == model.stage]
+    return p.train.of_phase(ends[0]).objective if ends else p.train.objective
+
+
 def approve(store: Store, record: RunRecord, phase: str) -> None:
     """Let a phase of a run start."""
     _approval(store, record, phase).touch()
 
 
 def _blocks(
-    p: PipelineParams, phase: PhaseParams, tokenizer: Manifest, splits: Manifest, shards: Manifest, run: Run
+    p: PipelineParams, phase: PhaseParams | None, tokenizer: Manifest, splits: Manifest, shards: Manifest, run: Run
 ) -> Manifest:
-    """The token blocks of a phase: those of the run, or others where it mixes the sources in its own way."""
-    if phase.mixture is None:
+    """What a phase learns from: the token blocks of the run, others where it mixes the sources in its own way, or
+    examples."""
+    params = p.encode_of(phase)
+    if params.objective in FROM_EXAMPLES:
+        return (
+            encode(params, tokenizer, run=run)
+            if phase is None
+            else encode.named(phase.name)(params, tokenizer, run=run)
+        )
+    if phase is None or phase.mixture is None:
         return shards
+    return _mixed(p, phase, tokenizer, splits, run)
+
+
+def _mixed(p: PipelineParams, phase: PhaseParams, tokenizer: Manifest, splits: Manifest, run: Run) -> Manifest:
     params = type(p.shard).model_validate(p.shard.model_dump() | {"mixture": phase.mixture})
     return shard.named(phase.name)(params, tokenizer, splits, run=run)
 

@@ -18,6 +18,7 @@ from tasks.artifacts.record import RunRecord
 from tasks.clean import BY_SOURCE
 from tasks.context import Run
 from tasks.stage import headline, rate
+from tasks.train import MODEL
 
 if TYPE_CHECKING:
     from flows.pipeline import Outcome
@@ -70,10 +71,10 @@ def publish_losses_table(run: Run) -> None:
     create_table_artifact(table=rows, key="clean-by-source", description="Documents kept and rejected by clean")
 
 
-def tag_outcome(run: Run, registered: "Registered") -> None:
+def tag_outcome(run: Run, registered: "Registered | None") -> None:
     """Tags to sort and filter runs by in MLflow."""
     facts = trained(run.manifests).metrics.facts
-    tags = {"model_version": f"{registered.name} {registered.version}"}
+    tags = {} if registered is None else {"model_version": f"{registered.name} {registered.version}"}
     tags |= {name: value for name, value in facts.items() if name in ("stop_reason", "verdict")}
     if run.tracker is not None:
         run.tracker.tag(tags)
@@ -85,12 +86,14 @@ def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> No
     console.print(_stage_table(outcome))
     for line in _facts(outcome):
         console.print(line)
-    console.print(gate_table(outcome.registered.checks, "Gate"))
-    console.print(_quality_table(outcome.manifests["compress"]))
-    for sample in _samples(outcome.manifests["release"]):
-        console.print(sample)
+    if outcome.registered is not None:
+        console.print(gate_table(outcome.registered.checks, "Gate"))
+        console.print(_quality_table(outcome.manifests["compress"]))
+        for sample in _samples(outcome.manifests["release"]):
+            console.print(sample)
     console.print(f"\nSee it in the UIs:     gristmill ui{options}")
-    console.print(f"Write with the model:  gristmill generate 'Once upon a'{options}")
+    if outcome.registered is not None:
+        console.print(f"Write with the model:  gristmill generate 'Once upon a'{options}")
 
 
 def _stage_table(outcome: "Outcome") -> Table:
@@ -110,6 +113,10 @@ def _facts(outcome: "Outcome") -> Iterator[Text]:
     verdict, reason = facts.get("verdict", "?"), facts.get("stop_reason", "?")
     yield Text(f"Training stopped: {verdict} ({reason})")
     registered = outcome.registered
+    if registered is None:
+        folder = trained(outcome.manifests).folder / MODEL
+        yield Text(f"Not released: export and release take no model of this kind; it is in {folder}")
+        return
     aliases = f", now @{', @'.join(registered.aliases)}" if registered.aliases else ""
     yield Text(f"Registered: {registered.name} version {registered.version}{aliases}")
     yield Text(f"Gate: {registered.decision}")

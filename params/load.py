@@ -13,6 +13,8 @@ from params.errors import ParameterError
 from params.pipeline import PipelineParams
 
 PRESETS = Path(__file__).parent / "presets"
+EXAMPLES = PRESETS / "examples"
+"""Small files of examples, for presets and trials; gristmill-examples/NAME stands for one."""
 Tree = dict[str, Any]
 Location = tuple[str | int, ...]
 

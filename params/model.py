@@ -97,8 +97,6 @@ class ModelParams(Params):
         given = [name for name in _SHAPE_FIELDS if getattr(self, name) is not None]
         if self.from_weights is not None and given:
             raise ValueError(f"from_weights brings its own shape; remove {', '.join(given)}")
-        if self.from_weights is None and self.lora is not None:
-            raise ValueError("lora adapts existing weights; name them in from_weights, or set lora to null")
         return self
 
     @model_validator(mode="after")

@@ -1,21 +1,25 @@
 """The parameters of a whole run: one section per stage, one for the machine."""
 
+from pydantic import model_validator
+
 from params.base import Params
 from params.clean import CleanParams
 from params.compress import CompressParams
 from params.decontaminate import DecontaminateParams
 from params.dedup import DedupParams
+from params.encode import EncodeParams
 from params.evaluate import EvaluateParams
 from params.export import ExportParams
 from params.ingest import IngestParams
 from params.notify import NotifyParams
+from params.objective import FROM_EXAMPLES, IN_CHAT, SENTINEL
 from params.prune import PruneParams
 from params.release import ReleaseParams
 from params.run import RunParams
 from params.shard import ShardParams
 from params.split import SplitParams
 from params.survey import SurveyParams
-from params.train import TrainParams
+from params.train import PhaseParams, TrainParams
 from params.train_tokenizer import TrainTokenizerParams
 
 
@@ -38,6 +42,8 @@ class PipelineParams(Params):
     """Vocabulary."""
     shard: ShardParams = ShardParams()
     """Packed token blocks."""
+    encode: EncodeParams = EncodeParams()
+    """Examples that phases learn from."""
     train: TrainParams = TrainParams()
     """Model, optimizer, schedule and stop rules."""
     prune: PruneParams = PruneParams()
@@ -54,3 +60,48 @@ class PipelineParams(Params):
     """This machine: never part of a result's identity."""
     notify: NotifyParams = NotifyParams()
     """Who is told when a run ends: never part of a result's identity."""
+
+    @property
+    def steps(self) -> list[TrainParams]:
+        """What is trained, one after the other: the phases, or the section itself."""
+        return [self.train.of_phase(phase) for phase in self.train.phases] or [self.train]
+
+    @property
+    def tokenizer(self) -> TrainTokenizerParams:
+        """The section train_tokenizer with what phases need: a chat template for conversations, sentinels for spans."""
+        made, steps = self.train_tokenizer, self.steps
+        if made.chat_template is None and any(step.objective in IN_CHAT for step in steps):
+            made = made.model_copy(update={"chat_template": "auto"})
+        spans = [step.spans.num_spans(self.shard.context) for step in steps if step.objective == "span_corruption"]
+        if not spans:
+            return made
+        sentinels = [SENTINEL.format(number) for number in range(max(spans))]
+        extra = tuple(dict.fromkeys((*made.special_tokens.extra, *sentinels)))
+        return made.model_copy(update={"special_tokens": made.special_tokens.model_copy(update={"extra": extra})})
+
+    def encode_of(self, phase: PhaseParams | None = None) -> EncodeParams:
+        """The section encode as one phase has it."""
+        own = {} if phase is None or phase.encode is None else phase.encode.model_dump(exclude_unset=True)
+        trained = self.train if phase is None else self.train.of_phase(phase)
+        context = own.get("context") or self.encode.context or self.shard.context
+        filled = {"objective": trained.objective, "context": context}
+        return EncodeParams.model_validate(self.encode.model_dump() | own | filled)
+
+    @model_validator(mode="after")
+    def _training_has_what_it_learns_from(self) -> "PipelineParams":
+        if self.train.model.lora is not None and self.train.model.from_weights is None:
+            raise ValueError(
+                "train.model.lora adapts existing weights; name them in train.model.from_weights, or set lora in a "
+                "phase of train.phases that is not the first"
+            )
+        for phase in self.train.phases or (None,):
+            place = "train" if phase is None else f"phase {phase.name}"
+            encode = self.encode_of(phase)
+            if encode.objective in FROM_EXAMPLES and not encode.sources:
+                raise ValueError(
+                    f"{place}: {encode.objective} learns from examples; name them in encode.sources, such as "
+                    "[{path: chats.jsonl}]"
+                )
+            if encode.context is not None and encode.context > self.shard.context:
+                raise ValueError(f"{place}: encode.context {encode.context} is over shard.context {self.shard.context}")
+        return self

@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,15 +18,38 @@ DEFAULT_INCLUDE = (
 _SECRETS = ("key", "secret", "token", "password", "passwd", "pwd", "credential", "connection_string", "sas")
 
 
-class SourceParams(Params):
+class PlaceParams(Params):
+    """A file or a folder, here or behind a URL."""
+
+    path: str
+    """A file, a folder, a URL such as s3://bucket/prefix, or gristmill-examples/NAME for one that comes along."""
+    storage_options: dict[str, Any] = Field(default={})
+    """How the store behind a URL is reached: {endpoint_url: …}, {anon: true}; secrets go into its environment."""
+
+    @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
+    def _url_holds_no_password(self) -> Self:
+        if "://" in self.path and ":" in self.path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+            raise ValueError("the URL of path holds a password, which would be logged; use the store's environment")
+        return self
+
+    @field_validator("storage_options")
+    @classmethod
+    def _options_hold_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if name := next(_secret_names(options), None):
+            raise ValueError(
+                f"{name} looks like a secret, which would be logged; set it in the environment (AWS_SECRET_ACCESS_KEY, "
+                "FSSPEC_S3_SECRET …), in ~/.aws or in ~/.config/fsspec"
+            )
+        return options
+
+
+class SourceParams(PlaceParams):
     """One body of text: a file or a folder, and how its files are read."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Short name that documents, reports and mixtures use for this source."""
     path: str
     """A file, a folder, a URL such as s3://bucket/prefix, or python-environment for the interpreter's site-packages."""
-    storage_options: dict[str, Any] = Field(default={})
-    """How the store behind a URL is reached: {endpoint_url: …}, {anon: true}; secrets go into its environment."""
     include: tuple[str, ...] = DEFAULT_INCLUDE
     """Glob patterns, relative to path, of the files to read; ** spans folders and {a,b} means either."""
     exclude: tuple[str, ...] = ()
@@ -52,22 +75,6 @@ class SourceParams(Params):
             return codecs.lookup(encoding).name
         except LookupError:
             raise ValueError(f"{encoding!r} is no text encoding of Python; write gb18030, big5, cp1252 …") from None
-
-    @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
-    def _url_holds_no_password(self) -> "SourceParams":
-        if "://" in self.path and ":" in self.path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
-            raise ValueError("the URL of path holds a password, which would be logged; use the store's environment")
-        return self
-
-    @field_validator("storage_options")
-    @classmethod
-    def _options_hold_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        if name := next(_secret_names(options), None):
-            raise ValueError(
-                f"{name} looks like a secret, which would be logged; set it in the environment (AWS_SECRET_ACCESS_KEY, "
-                "FSSPEC_S3_SECRET …), in ~/.aws or in ~/.config/fsspec"
-            )
-        return options
 
 
 class SurveyParams(Params):

@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from params.base import Params
-from params.model import ModelParams
+from params.encode import EncodeParams
+from params.model import LoraParams, ModelParams
+from params.objective import OF_ENCODER_DECODERS, Objective, PreferenceParams, SpanParams
 from params.optimizer import OptimizerParams, ScheduleParams
 from params.stop import StopParams
 
@@ -19,6 +21,16 @@ class PhaseParams(Params):
     """Wait until a person approves before it starts; the phases before it are done and can be looked at."""
     mixture: dict[str, float] | None = None
     """Weights of the sources in its token blocks; null for what shard.mixture says."""
+    objective: Objective | None = None
+    """What it learns."""
+    encode: EncodeParams | None = None
+    """The examples it learns from, laid over the section encode."""
+    preference: PreferenceParams | None = None
+    """Settings of the objective preference."""
+    spans: SpanParams | None = None
+    """Settings of the objective span_corruption."""
+    lora: LoraParams | None = None
+    """Learn adapters beside the frozen weights of the phase before (of train.model.from_weights in the first phase)."""
     optimizer: OptimizerParams | None = None
     """Settings of the update rule that differ."""
     schedule: ScheduleParams | None = None
@@ -42,6 +54,13 @@ class TrainParams(Params):
 
     model: ModelParams = ModelParams()
     """The architecture."""
+    objective: Objective = "language_model"
+    """What is learned: the next token of text (language_model), answers (instruct), which answer is better
+    (preference), a label (classify), or for t5 dropped spans (span_corruption) and other texts (seq2seq)."""
+    preference: PreferenceParams = PreferenceParams()
+    """Settings of the objective preference."""
+    spans: SpanParams = SpanParams()
+    """Settings of the objective span_corruption."""
     optimizer: OptimizerParams = OptimizerParams()
     """The update rule."""
     schedule: ScheduleParams = ScheduleParams()
@@ -72,7 +91,11 @@ class TrainParams(Params):
 
     def of_phase(self, phase: PhaseParams) -> Self:
         """The section as one phase has it."""
-        own = phase.model_dump(exclude={"name", "approve", "mixture", "optimizer", "schedule"}, exclude_none=True)
+        elsewhere = {"name", "approve", "mixture", "encode", "lora", "optimizer", "schedule"}
+        own = phase.model_dump(exclude=elsewhere, exclude_none=True)
+        is_first = not self.phases or phase.name == self.phases[0].name
+        lora = phase.lora or (self.model.lora if is_first else None)
+        own["model"] = self.model.model_dump() | {"lora": lora}
         for name in ("optimizer", "schedule"):
             if (section := getattr(phase, name)) is not None:
                 own[name] = getattr(self, name).model_dump() | section.model_dump(exclude_unset=True)
@@ -88,6 +111,27 @@ class TrainParams(Params):
                 raise ValueError(f"phases: two are called {name!r}; their results need names of their own")
         for phase in self.phases:
             self.of_phase(phase)
+        if labels := [phase.name for phase in self.phases[:-1] if phase.objective == "classify"]:
+            raise ValueError(
+                f"phases: {labels[0]} makes a classifier, which no later phase can go on from; put it last"
+            )
+        first = self.phases[0].lora if self.phases else None
+        if first is not None and self.model.from_weights is None:
+            raise ValueError(
+                "phases: lora of the first phase adapts existing weights; name them in model.from_weights, or set it "
+                "in a later phase"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_fits_the_architecture(self) -> Self:
+        if self.model.from_weights is not None or self.phases:  # weights say later; each phase is asked by itself
+            return self
+        encodes, name = self.model.architecture == "t5", self.objective
+        if encodes and name not in OF_ENCODER_DECODERS:
+            raise ValueError(f"t5 cannot learn by {name}; set objective to {' or '.join(OF_ENCODER_DECODERS)}")
+        if not encodes and name in OF_ENCODER_DECODERS:
+            raise ValueError(f"{name} needs an encoder; set model.architecture to t5, or another objective")
         return self
 
     @model_validator(mode="after")

@@ -47,7 +47,8 @@ class TrainTokenizerParams(Params):
     special_tokens: SpecialTokensParams = SpecialTokensParams()
     """Tokens that stand for no text."""
     chat_template: str | None = None
-    """chatml, or the path of a .jinja file, whose <|markers|> become special tokens; null keeps a loaded one."""
+    """chatml, or the path of a .jinja file, whose <|markers|> become special tokens; null keeps a loaded one, and auto
+    (the default where a phase learns conversations) takes chatml where none is loaded."""
 
     @model_validator(mode="after")
     def _vocabulary_has_room(self) -> "TrainTokenizerParams":

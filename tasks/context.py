@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from params.load import EXAMPLES
 from params.pipeline import PipelineParams
 from params.run import RunParams
 from params.survey import SourceParams
@@ -26,6 +27,8 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _LOCAL = ("file://", "local://")
+_SHIPPED = "gristmill-examples/"
+"""How the path of a file begins that comes with the package."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def root_of(path: str, storage_options: Mapping[str, Any] = MappingProxyType({})
     """The file or folder that a path or URL of a parameter stands for."""
     if path == "python-environment":
         return Path(sysconfig.get_path("purelib"))
+    if path.startswith(_SHIPPED):
+        return EXAMPLES / path.removeprefix(_SHIPPED)
     if "://" in path and not path.startswith(_LOCAL):
         return RemoteRoot.of(path, storage_options)
     return local_path(path)

@@ -31,6 +31,12 @@ MODEL = "model"
 
 def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
     """The parameters, with digests in the place of the paths of a checkpoint and of weights."""
+    without_effect = {
+        name: TrainParams.model_fields[name].default
+        for name, objective in (("preference", "preference"), ("spans", "span_corruption"))
+        if params.objective != objective
+    }
+    params = params.model_copy(update=without_effect)
     if params.branch_from is not None:
         from tasks.training.branching import digest_of
 
@@ -133,13 +139,15 @@ def _show_samples(out: Path, run: Run) -> None:
 def _weights(params: TrainParams, tokenizer: Manifest, shards: Manifest, run: Run) -> Path | None:
     """A folder with the weights that the parameters name, checked; says what the model will be."""
     from tasks.model.sources import resolve_weights
-    from tasks.model.start import check_model
-    from tasks.shards.blocks import Blocks
+    from tasks.model.start import check_model, check_objective
+    from tasks.training.extent import extent_of
 
     source = params.model.from_weights
     cache = _cache(run) / _WEIGHTS
     weights = resolve_weights(source, cache=cache, fetch=pull_weights) if source is not None else None
-    context = Blocks(shards.paths("train/*.arrow")[:1]).context
+    context = extent_of(shards.folder, params.objective).context
+    if weights is not None:
+        check_objective(params.objective, weights)
     log.info(
         "%s: %s", run.stage, check_model(params.model, weights=weights, tokenizer=tokenizer.folder, context=context)
     )
@@ -148,16 +156,19 @@ def _weights(params: TrainParams, tokenizer: Manifest, shards: Manifest, run: Ru
 
 def _check_stop(job: "Job") -> None:
     """Refuse stop rules that cannot do what they are meant to, and warn of those that the end will forestall."""
-    from tasks.shards.blocks import Blocks
     from tasks.tokenizer.files import special_ids
-    from tasks.training.stopping.checks import Setting, check_stop
+    from tasks.training.extent import extent_of
+    from tasks.training.metrics import logged_metrics
+    from tasks.training.stopping.checks import LOGGED, Setting, check_stop
 
-    params, blocks = job.params, Blocks(sorted((job.shards / "train").glob("*.arrow")))
+    params, extent = job.params, extent_of(job.shards, job.params.objective)
     is_scratch = job.start is None and job.weights is None and params.branch_from is None
+    is_scratch &= params.objective not in ("preference", "classify")
     setting = Setting(
-        tokens_per_step=params.batch_blocks * blocks.context,
-        steps_per_epoch=len(blocks) / params.batch_blocks,
+        tokens_per_step=params.batch_blocks * extent.context,
+        steps_per_epoch=extent.blocks / params.batch_blocks,
         eval_every_steps=params.eval_every_steps,
+        logged=LOGGED | logged_metrics(params.objective),
         initial_loss=math.log(special_ids(job.tokenizer).vocab_size) if is_scratch else None,
         is_new=not job.checkpoints.exists(),
     )
@@ -316,13 +327,18 @@ def _finish(job: "Job", report: dict[str, Any]) -> Metrics:
         lock.unlink()
     clock = json.loads((out / "logs" / "clock.json").read_text())
     seconds = clock["elapsed_s"]
+    measured = {f"final_{name}": value for name, value in report["metrics"].items()}
+    more = "".join(
+        f", {name.removeprefix('final_val_').replace('_', ' ')} {value:.3f}" for name, value in measured.items()
+    )
     return Metrics(
         headline=f"{report['parameters'] / 1e6:.1f} M parameters, {report['tokens'] / 1e6:.2f} M tokens, "
-        f"validation loss {report['val_loss']:.3f}",
+        f"validation loss {report['val_loss']:.3f}{more}",
         speed=(report["tokens"], "tokens"),
         counts={name: report[name] for name in ("steps", "tokens", "parameters")},
         values={
             "final_val_loss": report["val_loss"],
+            **measured,
             "epochs": report["epochs"],
             "training_s": seconds,
             "mean_tokens_per_s": report["tokens"] / seconds,

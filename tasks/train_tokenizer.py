@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHATML = "chatml"
+CHATML, AUTO = "chatml", "auto"
 REPORT = "report.json"
 _MEASURED_BYTES = 32_000_000
 """Most text that the report is measured on, held-out and learned each."""
@@ -34,7 +34,7 @@ def identity(params: TrainTokenizerParams, run: Run, *inputs: Manifest) -> Train
     from tasks.tokenizer.loading import content_digest
 
     changes: dict[str, object] = {}
-    if params.chat_template not in (None, CHATML):
+    if params.chat_template not in (None, CHATML, AUTO):
         changes["chat_template"] = digest_file(_template_path(str(params.chat_template)))
     if params.from_path is None:
         return params.model_copy(update=changes)
@@ -74,11 +74,11 @@ def _make(params: TrainTokenizerParams, sample: "Sample", out: Path) -> None:
     from tasks.tokenizer.files import save_tokenizer
     from tasks.tokenizer.special import END_OF_TEXT, PADDING, SpecialTokens, markers_in
 
+    if params.from_path is not None:
+        _load(params, out)
+        return
     template = _template(params.chat_template)
     markers = markers_in(template or "")
-    if params.from_path is not None:
-        _load(params, template, markers, out)
-        return
     wanted = params.special_tokens
     special = SpecialTokens(
         wanted.end_of_text or END_OF_TEXT, wanted.padding or PADDING, extra=(*wanted.extra, *markers)
@@ -107,14 +107,17 @@ def _train(params: TrainTokenizerParams, special: "SpecialTokens", sample: "Samp
     )
 
 
-def _load(params: TrainTokenizerParams, template: str | None, markers: tuple[str, ...], out: Path) -> None:
+def _load(params: TrainTokenizerParams, out: Path) -> None:
     from tasks.tokenizer.files import load_tokenizer, save_tokenizer
     from tasks.tokenizer.loading import choose_special, load_foreign
     from tasks.tokenizer.round_trip import lost_texts
+    from tasks.tokenizer.special import markers_in
 
     path = local_path(str(params.from_path))
     loaded = load_foreign(path)
-    special = choose_special(loaded, params.special_tokens, markers)
+    has_its_own = params.chat_template == AUTO and loaded.chat_template is not None
+    template = None if has_its_own else _template(params.chat_template)
+    special = choose_special(loaded, params.special_tokens, markers_in(template or ""))
     log.info("train_tokenizer: %s separates documents, %s fills blocks", special.end_of_text, special.padding)
     save_tokenizer(loaded.tokenizer, special, out, chat_template=template or loaded.chat_template)
     if lost := next(lost_texts(load_tokenizer(out)), None):
@@ -129,7 +132,7 @@ def _template(setting: str | None) -> str | None:
 
     if setting is None:
         return None
-    return CHATML_TEMPLATE if setting == CHATML else _template_path(setting).read_text(encoding="utf-8")
+    return CHATML_TEMPLATE if setting in (CHATML, AUTO) else _template_path(setting).read_text(encoding="utf-8")
 
 
 def _template_path(setting: str) -> Path:

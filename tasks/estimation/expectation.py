@@ -14,8 +14,8 @@ from tasks.estimation.prediction import Compared, Figures, compared, predicted
 from tasks.estimation.shape import FAMILIES, ModelShape
 from tasks.estimation.shortage import Demand
 from tasks.hardware.ceilings import Ceilings
-from tasks.shards.blocks import Blocks
 from tasks.tokenizer.files import special_ids
+from tasks.training.extent import extent_of
 from tasks.training.job import Job
 
 _OPTIONS = Options(checkpointing="train.checkpoint_activations=true", strategies=STRATEGIES)
@@ -45,7 +45,7 @@ def demand_of(job: Job) -> Demand | None:
 
 def shape_of_job(job: Job) -> ModelShape | None:
     """The model that a job trains; None for an architecture without a formula."""
-    context = Blocks(sorted((job.shards / "train").glob("*.arrow"))[:1]).context
+    context = extent_of(job.shards, job.params.objective).context
     weights = job.start or job.weights
     if weights is not None:
         config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ def compare(job: Job, ended: Ended, ceilings: Ceilings | None) -> tuple[Compared
     pace = None
     if ceilings is not None:
         pace = pace_from_peak(step, peak_flops=ceilings.matrix_peak(target.precision), compiled=compiled)
-    blocks = len(Blocks(sorted((job.shards / "train").glob("*.arrow"))))
+    blocks = extent_of(job.shards, job.params.objective).blocks
     before = predicted(job.params, job.settings, shape, target=target, num_blocks=blocks, pace=pace)
     return compared(before, _actual(job, ended, flops_per_token=step.model_flops / step.tokens))
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
+from params.objective import OF_ENCODER_DECODERS
 from params.run import RunParams
 from params.stop import StopParams
 from params.train import TrainParams
@@ -88,8 +89,11 @@ def run_trial(params: TrainParams, settings: RunParams, shape: ModelShape, *, th
 
 
 def _endless(params: TrainParams) -> TrainParams:
+    """No end, on token blocks: a step over packed examples of one text each takes as long."""
+    encodes = params.objective in OF_ENCODER_DECODERS
     return params.model_copy(
         update={
+            "objective": "span_corruption" if encodes else "language_model",
             "stop": StopParams(max_steps=_NEVER),
             "eval_every_steps": _NEVER,
             "eval_blocks": 1,

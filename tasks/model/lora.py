@@ -34,7 +34,7 @@ def add_adapter(
     _check_targets(model, params)
     kind: Any = LoraConfig
     config = kind(
-        task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
+        task_type=_kind_of(model),
         r=params.rank,
         lora_alpha=params.alpha,
         lora_dropout=params.dropout,
@@ -79,9 +79,16 @@ def merge_adapter(adapter: "PeftModel") -> "PreTrainedModel":
     return model
 
 
+def _kind_of(model: "PreTrainedModel") -> str:
+    """What the model does, as peft calls it; of a classifier the head of labels learns as well, whole."""
+    if type(model).__name__.endswith("ForSequenceClassification"):
+        return "SEQ_CLS"
+    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+
+
 def _rows_to_learn(model: Any, new_tokens: Sequence[int]) -> list[int] | dict[str, list[int]] | None:
     """Rows for peft: of the input embeddings, and of a head that has a matrix of its own."""
-    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()  # a classifier has no output matrix
     if not new_tokens or head is None or head.weight is table.weight:
         return list(new_tokens) or None
     return {name: list(new_tokens) for name, layer in model.named_modules() if layer is table or layer is head}
@@ -93,7 +100,7 @@ def _check_targets(model: Any, params: LoraParams) -> None:
 
     if params.target_modules is None:
         return
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings() or getattr(model, "score", None)
     linear = {
         name.rpartition(".")[2]
         for name, layer in model.named_modules()

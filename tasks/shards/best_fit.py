@@ -44,7 +44,7 @@ def pack_window(lengths: Indices, context: int) -> Pieces:
     documents, within = numbered(_num_chunks(lengths, context))
     starts = within * context
     sizes = np.minimum(lengths[documents] - starts, context)
-    bins = _best_fit(np.minimum(sizes + 1, context), context)
+    bins = best_fit(np.minimum(sizes + 1, context), context)
     order = np.argsort(bins, kind="stable")
     block = bins[order]
     taken = np.cumsum(sizes[order] + 1) - sizes[order]  # position behind the begin token, over all blocks
@@ -199,7 +199,7 @@ def _from_the_longest(sizes: Indices, capacity: int) -> Indices:
 
 
 @kernel(types.int64[::1](OFFSETS, types.int64))
-def _best_fit(sizes: Indices, capacity: int) -> Indices:
+def best_fit(sizes: Indices, capacity: int) -> Indices:
     """Best-fit decreasing for sizes of 1 to capacity; the bin of each, bins numbered by their first item.
 
     A tree over rooms 0 to capacity finds the fullest bin that still takes an item in O(log capacity); bins of the same

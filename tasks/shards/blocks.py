@@ -14,10 +14,13 @@ _BATCH_BYTES = 1 << 25
 
 
 class Blocks:
-    """All blocks of a split: `blocks[indices]` gives an int64 array of shape (len(indices), context + 1)."""
+    """All blocks of a split: `blocks[indices]` gives an int64 array of shape (len(indices), context + 1).
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._parts = [part for path in paths for part in _mapped(path)]
+    Another column than input_ids is read in the same way, with as many positions as it has.
+    """
+
+    def __init__(self, paths: Sequence[Path], column: str = "input_ids") -> None:
+        self._parts = [part for path in paths for part in _mapped(path, column)]
         self._ends = np.cumsum([len(part) for part in self._parts])
 
     def __len__(self) -> int:
@@ -66,7 +69,7 @@ def _batch(blocks: Tokens) -> pa.RecordBatch:
     return pa.record_batch([pa.FixedSizeListArray.from_arrays(values, blocks.shape[1])], names=["input_ids"])
 
 
-def _mapped(path: Path) -> Iterator[Tokens]:
+def _mapped(path: Path, column: str) -> Iterator[Tokens]:
     with pa.memory_map(str(path)) as source:
-        for chunk in pa.ipc.open_file(source).read_all().column("input_ids").chunks:
+        for chunk in pa.ipc.open_file(source).read_all().column(column).chunks:
             yield chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, chunk.type.list_size)

@@ -42,6 +42,10 @@ class Progress:
     best_val_loss: float | None = None
     best_step: int | None = None
     last_val_loss: float | None = None
+    last_metrics: dict[str, float] = field(default_factory=dict)
+    """What the last evaluation measured besides the loss."""
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    """What the evaluation with the least loss measured besides."""
 
 
 @dataclass(frozen=True)

@@ -94,16 +94,20 @@ class Loop:
                 return Outcome(Exit.INTERRUPTED, None, self.progress)
             self._wait_while_paused()
 
-    def evaluate(self) -> tuple[float, float]:
-        """Mean validation loss, nats per token, and its standard error over batches."""
+    def evaluate(self) -> tuple[float, dict[str, float]]:
+        """Mean validation loss, nats per target; its standard error over batches and what else is measured."""
+        goal = self.parts.goal
         self.parts.wrapped.eval()
         with self.clock.timing("eval"), torch.no_grad():
-            sums = [float(self.parts.objective(self.parts.loss, batch)) for batch, _ in self._validation]
+            found = [self.parts.objective(goal.loss, batch).reshape(-1) for batch, _ in self._validation]
+            written = {} if goal.write is None else goal.write()
         self.parts.wrapped.train()
-        counts = [targets for _, targets in self._validation]
+        sums, counts = [float(part[0]) for part in found], [targets for _, targets in self._validation]
         mean = sum(sums) / sum(counts)
         square = sum(count * (part / count - mean) ** 2 for part, count in zip(sums, counts, strict=True) if count)
-        return mean, (square / sum(counts) / max(len(sums) - 1, 1)) ** 0.5
+        error = (square / sum(counts) / max(len(sums) - 1, 1)) ** 0.5
+        more = {**goal.measure(torch.stack(found).double().sum(dim=0), sum(counts)), **written}
+        return mean, {"val_loss_se": error, **{f"val_{name}": value for name, value in more.items()}}
 
     def use_best_weights(self) -> bool:
         """With patience, put back the weights of the best evaluation if the last ones are worse; whether it did."""
@@ -137,7 +141,7 @@ class Loop:
 
     def _step(self) -> StopDecision | None:
         with self.clock.timing("step"):
-            loss, grad_norm = self._gradients()
+            loss, grad_norm, measured = self._gradients()
             self.progress.step += 1
             if self.parts.optimizers.overflowed(grad_norm):  # of fp16: the scale is lowered, and that is all
                 self._update(self.judge.factor(), grad_norm)
@@ -149,10 +153,11 @@ class Loop:
                 self._put_right(decision)
                 return None
             factor = self.judge.factor()
-            metrics = {"lr_factor": factor, **self._update(factor, grad_norm)}
+            metrics = {"lr_factor": factor, **measured, **self._update(factor, grad_norm)}
         val_loss = None
         if self.progress.step % self.params.eval_every_steps == 0:
-            val_loss, metrics["val_loss_se"] = self.evaluate()
+            val_loss, evaluated = self.evaluate()
+            metrics |= evaluated
         self._record(loss, grad_norm, val_loss, metrics)
         return self.judge.after_step(loss, grad_norm, val_loss, metrics)
 
@@ -236,30 +241,34 @@ class Loop:
                     if self._obey(order):
                         self.save()
 
-    def _gradients(self) -> tuple[float, float]:
-        """Accumulate the gradient of the mean loss over all targets of the step; that loss, and the norm."""
+    def _gradients(self) -> tuple[float, float, dict[str, float]]:
+        """Accumulate the gradient of the mean loss over all targets of the step; that loss, the norm, and metrics."""
         parts, accelerator = self.parts, self.parts.accelerator
         with self.clock.timing("data"):
             batch, targets = parts.batch(self.progress.step + self.progress.skipped_steps)
-        micro = batch.split(self.machine.micro_blocks or len(batch.inputs))
-        total = torch.zeros((), device=accelerator.device)
+        micro = batch.split(self.machine.micro_blocks or len(batch))
+        parts_of_sum = []
         for index, part in enumerate(micro):
             last = index == len(micro) - 1
             with nullcontext() if last else accelerator.no_sync(parts.wrapped):
-                loss = parts.objective(parts.wrapped, part)
-                (loss * (accelerator.num_processes / targets * parts.optimizers.loss_factor)).backward()
-            total += loss.detach()
-        loss_value = float(accelerator.reduce(total, reduction="sum")) / targets
+                sums = parts.objective(parts.wrapped, part).reshape(-1)
+                (sums[0] * (accelerator.num_processes / targets * parts.optimizers.loss_factor)).backward()
+            parts_of_sum.append(sums.detach())
+        total = accelerator.reduce(torch.stack(parts_of_sum).sum(dim=0), reduction="sum")
+        loss_value = float(total[0]) / targets
         parts.optimizers.unscale()
         limit = self.params.optimizer.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(learned_parameters(parts.model).values(), limit)
-        return loss_value, float(norm)
+        return loss_value, float(norm), dict(parts.goal.measure(total.double(), targets))
 
     def _evaluate_last(self) -> None:
         """Evaluate the final weights, unless that was just done."""
         if self.progress.step % self.params.eval_every_steps:
-            self.progress.last_val_loss, _ = self.evaluate()
-            self.curve.add({"step": self.progress.step, "val_loss": self.progress.last_val_loss})
+            self.progress.last_val_loss, metrics = self.evaluate()
+            self.progress.last_metrics = _besides_the_error(metrics)
+            self.curve.add(
+                {"step": self.progress.step, "val_loss": self.progress.last_val_loss, **self.progress.last_metrics}
+            )
 
     def _record(self, loss: float, grad_norm: float, val_loss: float | None, metrics: Mapping[str, float]) -> None:
         progress = self.progress
@@ -281,9 +290,11 @@ class Loop:
             progress.window = []
         if val_loss is not None:
             point["val_loss"] = progress.last_val_loss = val_loss
-            point["val_loss_se"] = metrics["val_loss_se"]
+            point |= {name: value for name, value in metrics.items() if name.startswith("val_")}
+            progress.last_metrics = _besides_the_error(metrics)
             if math.isfinite(val_loss) and (progress.best_val_loss is None or val_loss < progress.best_val_loss):
                 progress.best_val_loss, progress.best_step = val_loss, progress.step
+                progress.best_metrics = progress.last_metrics
                 self._keep_best()
             with self.clock.timing("sample"):
                 self._samples.write(progress.step, progress.step // self.params.eval_every_steps)
@@ -346,3 +357,8 @@ class Loop:
             "rates": asdict(self.parts.rates),
             "compiled": self.parts.compiled,
         }
+
+
+def _besides_the_error(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What an evaluation measured besides the loss and its standard error."""
+    return {name: value for name, value in metrics.items() if name.startswith("val_") and name != "val_loss_se"}

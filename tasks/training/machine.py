@@ -71,7 +71,7 @@ def _flops_per_token(parts: "Parts") -> float | None:
     config = parts.model.config
     if config.model_type not in FAMILIES:
         return None
-    return float(token_flops(ModelShape.of_config(config.to_dict(), context=parts.train.context)).total)
+    return float(token_flops(ModelShape.of_config(config.to_dict(), context=parts.goal.train.context)).total)
 
 
 def _micro_blocks(parts: "Parts") -> int | None:
@@ -96,10 +96,10 @@ def _find_micro_blocks(parts: "Parts") -> int:
 
     def step(blocks: int) -> None:
         part: Batch = batch.split(blocks)[0]
-        torch.autograd.backward(parts.objective(parts.loss, part))
-        parts.loss.zero_grad(set_to_none=True)
+        torch.autograd.backward(parts.objective(parts.goal.loss, part).reshape(-1)[0])
+        parts.goal.loss.zero_grad(set_to_none=True)
 
     with torch.random.fork_rng(devices=[] if parts.accelerator.device.type == "cpu" else None):
-        found = find_micro_blocks(step, len(batch.inputs), device=parts.accelerator.device, reserve_bytes=reserve)
+        found = find_micro_blocks(step, len(batch), device=parts.accelerator.device, reserve_bytes=reserve)
     log.info("micro batch of %d blocks: %.0f blocks/s", found.blocks, found.blocks_per_s)
     return found.blocks

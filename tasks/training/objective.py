@@ -43,7 +43,7 @@ class TokenLoss(torch.nn.Module):
     ) -> torch.Tensor:
         rows = max(1, self._logits_bytes // (4 * int(self.model.config.vocab_size)))
         if targets.numel() <= rows or not self._plain_logits:
-            return _cross_entropy(_logits(self.model, inputs, positions, mask), targets)
+            return _cross_entropy(logits_of(self.model, inputs, positions, mask), targets)
         hidden = self.model.base_model(
             input_ids=inputs, attention_mask=mask, position_ids=positions, use_cache=False
         ).last_hidden_state
@@ -67,7 +67,7 @@ class TokenLoss(torch.nn.Module):
 
 def token_losses(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     """(batch, time) cross-entropy of each target in nats, zero where it is ignored."""
-    logits = _logits(model, batch.inputs, batch.positions, batch.mask)
+    logits = logits_of(model, batch.inputs, batch.positions, batch.mask)
     flat = functional.cross_entropy(
         logits.float().flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED, reduction="none"
     )
@@ -88,7 +88,7 @@ def make_objective(device: torch.device, *, dtype: torch.dtype | None, compiled:
 
     def objective(module: torch.nn.Module, batch: Batch) -> torch.Tensor:
         with autocast(device, dtype):
-            value: torch.Tensor = function(module, batch.inputs, batch.targets, batch.positions, batch.mask)
+            value: torch.Tensor = function(module, *batch.tensors)
         return value
 
     return objective
@@ -152,6 +152,7 @@ def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(flat, targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
-def _logits(model: torch.nn.Module, inputs: Any, positions: Any, mask: Any) -> torch.Tensor:
+def logits_of(model: torch.nn.Module, inputs: Any, positions: Any, mask: Any) -> torch.Tensor:
+    """(batch, time, vocabulary) logits over packed blocks."""
     out: torch.Tensor = model(input_ids=inputs, attention_mask=mask, position_ids=positions, use_cache=False).logits
     return out

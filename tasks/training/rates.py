@@ -14,6 +14,9 @@ _MUON, _BESIDE_MUON, _ADAMW = 0.012, 0.025, 1.5e-3
 _FINE_TUNING = 0.1
 """Trained weights learn at a tenth of the rate, adapters on them at the full one, ten times as much (Schulman and
 Thinking Machines 2025, "LoRA without regret")."""
+_PREFERENCES = 0.1
+"""Preferences are learned at a tenth of the rate of answers (Tunstall et al. 2023, Zephyr: 5e-7 after 2e-5, and Lambert
+et al. 2024, Tulu 3: 5e-7 after 5e-6)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Rates:
     adamw: float
 
 
-def choose_rates(params: OptimizerParams, *, width: int, batch_tokens: int, start: Start = "scratch") -> Rates:
+def choose_rates(
+    params: OptimizerParams, *, width: int, batch_tokens: int, start: Start = "scratch", gently: bool = False
+) -> Rates:
     """The rates that were set, and for those that were not the ones that fit the model and its batch.
 
     Muon's serves every width, for its updates are scaled by shape. AdamW's falls with the width: beside Muon, where it
@@ -32,10 +37,11 @@ def choose_rates(params: OptimizerParams, *, width: int, batch_tokens: int, star
     has the hidden matrices too, in proportion (muP, Yang et al. 2022), which at 768 and 4096 also gives about the
     rates of GPT-3 (Brown et al. 2020, table 2.1). A batch below the reference lowers all of them with its square root
     (Malladi et al. 2022); a larger one leaves them, since the rates of large published runs are no higher.
-    Low-rank adapters always learn with AdamW.
+    Low-rank adapters always learn with AdamW. `gently` is for learning from preferences.
     """
     narrower = _WIDTH / width
     factor = min(1.0, (batch_tokens / _BATCH_TOKENS) ** 0.5) * (_FINE_TUNING if start == "weights" else 1.0)
+    factor *= _PREFERENCES if gently else 1.0
     if params.name == "adamw" or start == "adapters":
         return Rates(None, params.lr or _rounded(_ADAMW * narrower * factor))
     return Rates(

@@ -13,7 +13,8 @@ class SampleFile:
 
     def __init__(self, parts: Parts, path: Path) -> None:
         self._parts = parts
-        self._params = parts.job.settings.watch.samples
+        writes = parts.job.params.objective in ("language_model", "instruct", "preference")
+        self._params = parts.job.settings.watch.samples if writes else None
         self._file = CurveFile(path, writes=parts.accelerator.is_main_process and self._params is not None)
 
     def write(self, step: int, evaluation: int) -> None:
@@ -21,7 +22,7 @@ class SampleFile:
         params, parts = self._params, self._parts
         if params is None or not parts.accelerator.is_main_process or evaluation % params.every_evals:
             return
-        for sample in sample_texts(parts.model, self._script, params, context=parts.train.context):
+        for sample in sample_texts(parts.model, self._script, params, context=parts.goal.train.context):
             self._file.add({"step": step, **sample})
 
     def flush(self) -> None:

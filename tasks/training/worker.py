@@ -11,8 +11,9 @@ import sys
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from params.objective import IN_CHAT
 from tasks.artifacts.digest import sync, write_atomic
 from tasks.artifacts.lock import locked
 from tasks.artifacts.memory import PeakMemory
@@ -88,6 +89,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool, peak_rss_
         "rates": asdict(parts.rates),
         "weights": f"best, step {progress.best_step}" if uses_best else "last",
         "val_loss": progress.best_val_loss if uses_best else progress.last_val_loss,
+        "metrics": progress.best_metrics if uses_best else progress.last_metrics,
         "parameters": num_parameters,
         "device": str(parts.accelerator.device),
         "precision": precision_name(parts.dtype),
@@ -104,10 +106,22 @@ def _save_model(job: Job, started: "StartedModel") -> None:
     from tasks.tokenizer.files import copy_tokenizer
 
     folder, adapter = job.out / "model", job.out / "adapter"
+    if job.params.objective in IN_CHAT:
+        _stop_at_the_end_of_an_answer(job, started)
     save_model(started, folder, adapter_folder=adapter)
     copy_tokenizer(job.tokenizer, folder)
     for path in (*folder.iterdir(), *(adapter.iterdir() if adapter.exists() else ())):
         sync(path)
+
+
+def _stop_at_the_end_of_an_answer(job: Job, started: "StartedModel") -> None:
+    """Let generation end where the chat template ends an answer, as well as at the end of a text."""
+    from tasks.examples.template import ChatTemplate
+
+    settings: Any = started.model.generation_config
+    known = settings.eos_token_id
+    ends = {*(known if isinstance(known, list) else [known]), ChatTemplate(job.tokenizer).end} - {None}
+    settings.eos_token_id = sorted(ends) if len(ends) > 1 else ends.pop()
 
 
 if __name__ == "__main__":
