@@ -47,11 +47,14 @@ def report(arguments: argparse.Namespace) -> int:
 
 def report_run(home: Home, record: RunRecord, params: PipelineParams, *, tracker: "Tracker") -> None:
     """Write the report of a run that ends now, and log it to MLflow; whatever goes wrong here is but a warning."""
-    with Contained(log, f"run {record.run_id} has no report"):
-        path = write_report(home, record, params.run, model=params.release.model_name)
+    path = report_path(home, record)
+    with Contained(log, f"run {record.run_id} has no report") as writing:
+        write_report(home, record, params.run, model=params.release.model_name)
         if record.status != "completed":
             log.info("report: %s", path)
-        tracker.client.log_artifact(tracker.run_id, str(path))
+    if not writing.failed:
+        with Contained(log, f"MLflow has no report of run {record.run_id}"):
+            tracker.client.log_artifact(tracker.run_id, str(path))
 
 
 def write_report(

@@ -1,6 +1,7 @@
 """The model card in English and in Chinese, and the short README, written from what happened."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import yaml
@@ -8,42 +9,22 @@ import yaml
 from tasks.registry.card_data import data_lines, training_lines
 from tasks.registry.markdown import cell, quoted, row
 from tasks.registry.story import Story, Tree
+from tasks.registry.usage import task_of, use_lines
 from tasks.report.evaluation_charts import DIGESTS, SPLITS
 from tasks.report.tabulation import tables_of
-from tasks.report.words import Language, Words, figure_words, said
+from tasks.report.words import Language, Words, choose, figure_words, said
 
 CARDS: dict[str, Language] = {"MODEL_CARD.md": "en", "MODEL_CARD.zh-CN.md": "zh"}
 """File of the card in each language."""
 _METRICS = {"bits_per_byte": "Bits per byte", "loss": "Loss (nats per token)", "perplexity": "Perplexity"}
 _MIN_SHARE = 0.01
 """Of the text, for a language to be named in the card's head."""
-_CODE = {
-    "text-generation": """\
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("transformers")
-model = AutoModelForCausalLM.from_pretrained("transformers")
-prompt = tokenizer(tokenizer.bos_token + "your prompt", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))"""
-}
-_PIPELINE_CODE = """\
-from transformers import pipeline
-
-print(pipeline("{task}", model="transformers")("your text"))"""
-_PIPELINES = {
-    "ForCausalLM": "text-generation",
-    "LMHeadModel": "text-generation",
-    "ForConditionalGeneration": "text2text-generation",
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForMaskedLM": "fill-mask",
-}
 
 
 def model_card(story: Story, language: Language = "en") -> str:
     """MODEL_CARD.md, its head as the Hugging Face Hub reads it."""
     sections = (
-        (Words("Use", "使用"), _use(story, language)),
+        (Words("Use", "使用"), use_lines(story, language)),
         (Words("Data", "数据"), data_lines(story, language)),
         (Words("Training", "训练"), training_lines(story, language)),
         (Words("Evaluation", "评测"), _evaluation(story, language)),
@@ -62,14 +43,14 @@ def model_card(story: Story, language: Language = "en") -> str:
 def readme(story: Story) -> str:
     """README.md: how to run what lies here."""
     more = "More is in MODEL_CARD.md, in Chinese in MODEL_CARD.zh-CN.md."
-    lines = [f"# {story.name}", "", _summary(story, "en"), "", *_use(story, "en"), "", more]
+    lines = [f"# {story.name}", "", _summary(story, "en"), "", *use_lines(story, "en"), "", more]
     return "\n".join(lines) + "\n"
 
 
 def card_head(story: Story) -> dict[str, Any]:
     """The metadata of the card (huggingface.co/docs/hub/model-cards), figures included."""
     languages = [name for name, part in story.languages.items() if part >= _MIN_SHARE and name != "unknown"]
-    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": _pipeline(story)}
+    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": task_of(story)}
     if languages:
         head["language"] = languages
     if story.license is not None:
@@ -82,14 +63,9 @@ def card_head(story: Story) -> dict[str, Any]:
     metrics = [{"type": name, "name": title, "value": found[name]} for name, title in _METRICS.items() if name in found]
     if metrics:
         dataset = {"type": "held-out", "name": "held-out documents of the sources", "split": "test"}
-        result = {"task": {"type": _pipeline(story)}, "dataset": dataset, "metrics": metrics}
+        result = {"task": {"type": task_of(story)}, "dataset": dataset, "metrics": metrics}
         head["model-index"] = [{"name": story.name, "results": [result]}]
     return head
-
-
-def _pipeline(story: Story) -> str:
-    names = story.config.get("architectures") or [""]
-    return next((task for ending, task in _PIPELINES.items() if names[0].endswith(ending)), "text-generation")
 
 
 def _summary(story: Story, language: Language) -> str:
@@ -102,41 +78,6 @@ def _summary(story: Story, language: Language) -> str:
     begun = "在给定权重上继续训练" if story.has_given_weights else "从头训练"
     measured = "" if bits is None else f"；留出文本上每字节 {bits:.4f} 比特"
     return f"{kind} 语言模型，参数量 {parameters:,}，{begun}，训练词元 {tokens:,}{measured}。"
-
-
-def _use(story: Story, language: Language) -> list[str]:
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
-    model = f"models:/{story.name}@champion"
-    return [
-        t("Fetch it from the registry:", "从模型注册表获取："),
-        "",
-        "```",
-        f"gristmill pull {model}",
-        "```",
-        "",
-        t(
-            "With numpy, onnxruntime and tokenizers alone, from this folder:",
-            "在本文件夹中，只需 numpy、onnxruntime 和 tokenizers：",
-        ),
-        "",
-        "```",
-        'python generate.py "your prompt"',
-        "```",
-        "",
-        t("With transformers:", "使用 transformers："),
-        "",
-        "```python",
-        *_CODE.get(_pipeline(story), _PIPELINE_CODE).format(task=_pipeline(story)).splitlines(),
-        "```",
-        "",
-        t("As a server:", "作为服务："),
-        "",
-        "```",
-        f"gristmill serve {model}",
-        "```",
-    ]
 
 
 def _evaluation(story: Story, language: Language) -> Iterator[str]:
@@ -173,9 +114,7 @@ def _with_interval(found: Tree, name: str) -> str:
 
 
 def _variants(story: Story, language: Language) -> Iterator[str]:
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
+    t = partial(choose, language)
     yield t(
         f"Served: **{story.served}**. All figures against fp32 on held-out text.",
         f"对外服务：**{story.served}**。各项指标均在留出文本上与 fp32 比较。",
@@ -207,12 +146,10 @@ def _samples(story: Story) -> Iterator[str]:
 
 
 def _limits(story: Story, language: Language) -> Iterator[str]:
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
+    t = partial(choose, language)
     names = ", ".join(source["name"] for source in story.sources)
     context = story.config.get("max_position_embeddings", story.config.get("n_positions"))
-    if _pipeline(story) == "text-generation" and not story.chats:
+    if task_of(story) == "text-generation" and not story.chats:
         yield t(
             f"- It continues text of the kind it was trained on ({names}); it is no assistant.",
             f"- 它只会续写与训练数据（{names}）同类的文本，不是助手。",

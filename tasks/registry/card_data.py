@@ -1,13 +1,25 @@
 """The card's sections on data and training."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from params.privacy import PrivacyParams
 from tasks.registry.markdown import row
 from tasks.registry.story import Story
 from tasks.report.documents import SELECTING, reasons_of
 from tasks.report.numerals import duration, share
-from tasks.report.words import ACTIONS, LANGUAGES, SCRIPTS, VERDICTS, Language, Words, figure_words, said, stage_words
+from tasks.report.words import (
+    ACTIONS,
+    LANGUAGES,
+    SCRIPTS,
+    VERDICTS,
+    Language,
+    Words,
+    choose,
+    figure_words,
+    said,
+    stage_words,
+)
 
 _SHAPES = {
     Words("layers", "层数"): ("num_hidden_layers", "n_layer"),
@@ -20,10 +32,7 @@ _SHAPES = {
 
 def data_lines(story: Story, language: Language) -> Iterator[str]:
     """Sources, what was dropped by which rule, personal data, languages, tokens."""
-
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
+    t = partial(choose, language)
     yield from row(
         (t("source", "来源"), t("licence", "许可证"), t("files", "文件"), t("bytes", "字节"), "SHA-256"), "llrrl"
     )
@@ -62,10 +71,7 @@ def data_lines(story: Story, language: Language) -> Iterator[str]:
 
 def training_lines(story: Story, language: Language) -> Iterator[str]:
     """Architecture, curve, how it ended, and what it took."""
-
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
+    t = partial(choose, language)
     config, stop = story.config, story.stop
     architecture = ", ".join(config.get("architectures") or [config["model_type"]])
     yield t(
@@ -97,9 +103,7 @@ def _taken(story: Story, language: Language) -> Iterator[str]:
     if found is None:
         return
 
-    def t(en: str, zh: str) -> str:
-        return en if language == "en" else zh
-
+    t = partial(choose, language)
     yield t(f"- hardware: {found.hardware}", f"- 硬件：{found.hardware}")
     how = said(found.flops_from, language)
     yield t(f"- compute: {found.flops:.3g} FLOP ({how})", f"- 计算量：{found.flops:.3g} FLOP（{how}）")

@@ -1,1 +1,1 @@
-"""Pictures of what a run did, as PNG files in the logs/ of a result."""
+"""What a run did, as people see it: an HTML report of the whole, and PNG pictures in the logs/ of a result."""

@@ -9,7 +9,7 @@ from tasks.report.markup import Html, Part, details, figure, join, table, tag
 from tasks.report.numerals import duration, short
 from tasks.report.numerals import figure as number
 from tasks.report.plots import Line, Mark, Point, line_chart, thinned
-from tasks.report.results import RunResults, Training
+from tasks.report.results import RunResults, Training, read_json
 from tasks.report.words import VERDICTS, Said, Words
 
 _MAX_MARKS = 6
@@ -177,8 +177,6 @@ def _facts(training: Training) -> Iterator[Html]:
 
 
 def _config(training: Training) -> dict[str, Any]:
-    from tasks.report.results import read_json
-
     return read_json(training.folder / "model" / "config.json") or {}
 
 

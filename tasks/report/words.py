@@ -27,6 +27,11 @@ def said(text: Said, language: Language) -> str:
     return text.of(language) if isinstance(text, Words) else text
 
 
+def choose(language: Language, en: str, zh: str) -> str:
+    """One of two sentences that say the same."""
+    return en if language == "en" else zh
+
+
 STAGES = {
     "survey": "清点文件",
     "ingest": "读入",
