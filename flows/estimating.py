@@ -26,7 +26,7 @@ from tasks.estimation.pace import Pace, pace_from_peak, pace_on
 from tasks.hardware.accelerators import PRICES_FROM, find_accelerators
 
 _GIB = 1 << 30
-_OPTIONS = Options(checkpointing="activation checkpointing", strategies=STRATEGIES)
+_OPTIONS = Options(checkpointing="train.checkpoint_activations=true", strategies=STRATEGIES)
 
 
 def estimate_run(arguments: argparse.Namespace) -> int:
@@ -82,6 +82,7 @@ def _elsewhere(params: PipelineParams, corpus: Corpus, arguments: argparse.Names
         on_gpu=True,
         available=int(accelerator.memory_gib * _GIB),
         compiled=params.run.compile,
+        strategy=params.run.parallel,
     )
     step = step_of(params.train, shape_of(params, corpus), layout_of(params.train, target))
     costs = Costs(accelerator.dollars_per_hour, f"example: {PRICES_FROM}", accelerator.watts)

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from params.base import Params
 from params.watch import WatchParams
 
+Parallel = Literal["ddp", "zero2", "zero3"]
+
 
 class RunParams(Params):
     """Outside every fingerprint: the same recipe gives the same bytes whatever is set here."""
@@ -23,6 +25,9 @@ class RunParams(Params):
     """Threads of each training rank; null for one per core, shared among the ranks."""
     ranks: int = Field(default=1, ge=1)
     """Training processes on this machine, started by torchrun."""
+    parallel: Parallel = "ddp"
+    """What each rank holds: ddp, a copy of everything; zero2, a part of gradients and optimizer states; zero3, of the
+    weights as well (both by torch's FSDP2)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training and evaluation run; auto takes a GPU when there is one."""
     compile: bool = True

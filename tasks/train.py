@@ -64,6 +64,11 @@ def train(
     from tasks.training.orders import OrderBook
 
     ranks = run.settings.ranks
+    if params.micro_blocks == "auto" and run.settings.parallel != "ddp":
+        raise ParameterError(
+            f"train.micro_blocks auto tries on one rank, and run.parallel {run.settings.parallel} needs all of them; "
+            "set a number"
+        )
     if params.batch_blocks % ranks:
         raise ParameterError(f"train.batch_blocks {params.batch_blocks} cannot be shared among run.ranks {ranks}")
     (out / "logs").mkdir(exist_ok=True)

@@ -27,10 +27,12 @@ class Target:
     """Bytes that each rank may take; None where nobody knows."""
     compiled: bool = True
     """Whether the model is compiled."""
+    strategy: Strategy = "ddp"
+    """What each of several devices holds."""
 
 
 def layout_of(
-    params: TrainParams, target: Target, *, strategy: Strategy = "ddp", checkpointing: bool = False
+    params: TrainParams, target: Target, *, strategy: Strategy | None = None, checkpointing: bool = False
 ) -> Layout:
     """How a training section lies on devices; a micro-batch is never more than a device's share of the batch."""
     share, left = divmod(params.batch_blocks, target.devices)
@@ -43,8 +45,8 @@ def layout_of(
         micro_blocks=min(share, params.micro_blocks) if isinstance(params.micro_blocks, int) else share,
         eval_rows=min(_EVALUATED_AT_ONCE, params.eval_blocks),
         devices=target.devices,
-        strategy=strategy,
-        checkpointing=checkpointing,
+        strategy=strategy or target.strategy,
+        checkpointing=checkpointing or params.checkpoint_activations,
         half=target.precision != "fp32",
         muon=params.optimizer.name == "muon",
         on_gpu=target.on_gpu,
@@ -76,4 +78,4 @@ def this_machine(params: TrainParams, settings: RunParams) -> Target:
         free = free_memory()
         available = None if free is None else free.size_bytes // settings.ranks
         name = "this machine" if free is None or free.bound == "machine" else f"this machine ({free.bound})"
-    return Target(name, settings.ranks, precision, on_gpu, available, settings.compile)
+    return Target(name, settings.ranks, precision, on_gpu, available, settings.compile, settings.parallel)

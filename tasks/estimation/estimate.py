@@ -134,12 +134,14 @@ def estimate(
 
 
 def _layouts(params: PipelineParams, target: Target) -> list[Layout]:
+    """The layout that is asked for, then the others there are."""
     strategies = STRATEGIES if target.devices > 1 else STRATEGIES[:1]
-    return [
+    others = [
         layout_of(params.train, target, strategy=strategy, checkpointing=checkpointing)
         for checkpointing in (False, True)
         for strategy in strategies
     ]
+    return list(dict.fromkeys([layout_of(params.train, target), *others]))
 
 
 def _product(one: float | None, other: float | None) -> float | None:

@@ -39,7 +39,7 @@ def demand_of(job: Job) -> Demand | None:
     target = this_machine(job.params, job.settings)
     if shape is None or target.on_gpu or target.available is None or job.params.model.lora is not None:
         return None
-    layout = layout_of(job.params, target, checkpointing=job.params.checkpoint_activations)
+    layout = layout_of(job.params, target)
     return Demand(shape, layout, available=target.available, where=target.name, options=_OPTIONS)
 
 
@@ -62,7 +62,7 @@ def compare(job: Job, ended: Ended, ceilings: Ceilings | None) -> tuple[Compared
         return ()
     report = ended.report
     on_gpu, compiled = not str(report["device"]).startswith("cpu"), bool(report["compiled"])
-    target = Target("here", int(report["ranks"]), report["precision"], on_gpu, None, compiled)
+    target = Target("here", int(report["ranks"]), report["precision"], on_gpu, None, compiled, job.settings.parallel)
     step = step_of(job.params, shape, layout_of(job.params, target))
     pace = None
     if ceilings is not None:

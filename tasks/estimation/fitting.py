@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.estimation.layout import NAMES, STRATEGIES, Layout, Strategy
+from tasks.estimation.layout import STRATEGIES, Layout, Strategy
 from tasks.estimation.memory import MemoryParts, memory_parts
 from tasks.estimation.scaling import resized
 from tasks.estimation.shape import ModelShape
@@ -60,7 +60,7 @@ def _candidates(
     later = options.strategies if layout.devices > 1 else ()
     for strategy in [one for one in later if STRATEGIES.index(one) > STRATEGIES.index(layout.strategy)]:
         leanest = replace(leanest, strategy=strategy)
-        yield (*leanest_changes, NAMES[strategy]), shape, leanest
+        yield (*leanest_changes, f"run.parallel={strategy}"), shape, leanest
     for depth in range(max(1, shape.width // 64), 0, -1):
         if (model := resized(shape, depth)).width < shape.width:
             yield (*leanest_changes, *model_settings(model)), model, leanest

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Strategy = Literal["ddp", "zero1", "zero2", "zero3"]
-STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero1", "zero2", "zero3")
+STRATEGIES: tuple[Strategy, ...] = ("ddp", "zero2", "zero3")
+"""The settings of run.parallel; ZeRO-1 has none, for ZeRO-2 saves more and moves no more."""
 NAMES: dict[Strategy, str] = {
     "ddp": "DDP (a copy on every device)",
     "zero1": "ZeRO-1 (optimizer shared out)",

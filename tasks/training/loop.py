@@ -33,6 +33,7 @@ from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.orders import Order, OrderBook
 from tasks.training.sample_file import SampleFile
 from tasks.training.setup import Parts
+from tasks.training.sharding import gathered, part_like, whole
 from tasks.training.stopping.convergence import UPDATE_RATIO
 from tasks.training.stopping.judging import after_rewind
 from tasks.training.stopping.observation import StopDecision
@@ -122,15 +123,18 @@ class Loop:
     def save(self) -> None:
         """Write a checkpoint; only the first rank does."""
         with self.clock.timing("save"):
-            if self.parts.accelerator.is_main_process:
+            is_main = self.parts.accelerator.is_main_process
+            weights = self.whole_weights()
+            optimizer = gathered(optimizer_tensors(self.parts.optimizers), keep=is_main)
+            if is_main:
                 self.curve.flush()
                 self._samples.flush()
                 self.judge.file.flush()
                 save_checkpoint(
                     self.parts.job.checkpoints,
                     self.progress,
-                    weights=self._weights(),
-                    optimizer=optimizer_tensors(self.parts.optimizers),
+                    weights=weights,
+                    optimizer=optimizer,
                     configuration=self._configuration(),
                     elapsed_s=self.clock.elapsed_s,
                     keep=self.parts.job.settings.keep_checkpoints,
@@ -138,6 +142,10 @@ class Loop:
                 )
             self.parts.accelerator.wait_for_everyone()
         self.clock.saved()
+
+    def whole_weights(self) -> dict[str, torch.Tensor]:
+        """What was learned so far, on the first rank; to be called on every rank."""
+        return gathered(self._weights(), keep=self.parts.accelerator.is_main_process)
 
     def _step(self) -> StopDecision | None:
         with self.clock.timing("step"):
@@ -166,11 +174,11 @@ class Loop:
         if not self._wants_update_ratio:
             self.parts.optimizers.step(factor, grad_norm)
             return {}
-        before = {name: weight.clone() for name, weight in self._weights().items()}
+        before = {name: whole(weight).clone() for name, weight in self._weights().items()}
         self.parts.optimizers.step(factor, grad_norm)
         change, size = 0.0, 0.0
         for name, weight in self._weights().items():
-            change += float((weight - before[name]).square().sum())
+            change += float((whole(weight) - before[name]).square().sum())
             size += float(before[name].square().sum())
         return {UPDATE_RATIO: (change / max(size, 1e-30)) ** 0.5}
 
@@ -258,7 +266,7 @@ class Loop:
         loss_value = float(total[0]) / targets
         parts.optimizers.unscale()
         limit = self.params.optimizer.max_grad_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(learned_parameters(parts.model).values(), limit)
+        norm = whole(torch.nn.utils.clip_grad_norm_(learned_parameters(parts.model).values(), limit))
         return loss_value, float(norm), dict(parts.goal.measure(total.double(), targets))
 
     def _evaluate_last(self) -> None:
@@ -333,15 +341,18 @@ class Loop:
             file.cut(step)
 
     def _keep_best(self) -> None:
-        if self.params.stop.patience and self.parts.accelerator.is_main_process:
-            save_best(self.parts.job.best, self._weights())
+        if not self.params.stop.patience:
+            return
+        weights = self.whole_weights()
+        if self.parts.accelerator.is_main_process:
+            save_best(self.parts.job.best, weights)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: parameter.detach() for name, parameter in learned_parameters(self.parts.model).items()}
 
     def _load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         for name, parameter in self._weights().items():
-            parameter.copy_(weights[name])
+            parameter.copy_(part_like(weights[name], parameter))
 
     def _agree(self, values: list[Any]) -> list[Any]:
         """The first rank's values, on every rank: nobody stops or saves alone."""

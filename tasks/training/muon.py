@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from tasks.training.sharding import part_like, whole
+
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 """Coefficients of the quintic with the steepest slope at zero whose iterates stay near one (Jordan et al. 2024)."""
 _EPS = 1e-7
@@ -47,33 +49,42 @@ class Muon(torch.optim.Optimizer):
 
     def _update(self, parameters: list[torch.Tensor], *, lr: float, weight_decay: float) -> None:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        means = [self._state(p, "momentum_buffer", p.shape) for p in parameters]
+        means = [self._momenta(parameter) for parameter in parameters]
         torch._foreach_lerp_(means, gradients, 1 - self._momentum)
         ahead = torch._foreach_lerp(gradients, means, self._momentum)
-        update = orthogonalize(torch.stack(ahead), self._newton_schulz_steps).float()
+        update = orthogonalize(torch.stack([whole(one) for one in ahead]), self._newton_schulz_steps).float()
         if self._row_beta is not None:
             update = self._normalize(update, parameters, self._row_beta)
         out_width, in_width = update.shape[1:]
         if weight_decay:
             torch._foreach_mul_(parameters, 1 - lr * weight_decay)
-        torch._foreach_add_(parameters, list(update.unbind()), alpha=-lr * max(1.0, out_width / in_width) ** 0.5)
+        parts = [part_like(one, parameter) for one, parameter in zip(update.unbind(), parameters, strict=True)]
+        torch._foreach_add_(parameters, parts, alpha=-lr * max(1.0, out_width / in_width) ** 0.5)
 
     def _normalize(self, update: torch.Tensor, parameters: list[torch.Tensor], beta: float) -> torch.Tensor:
         """(batch, out, in): rows, or columns of a wide matrix, brought to the same mean square over time."""
         summed = -1 if update.shape[1] >= update.shape[2] else -2
         squares = update.square().mean(summed, keepdim=True)
-        states = [self._state(p, "row_squares", one.shape) for p, one in zip(parameters, squares, strict=True)]
+        states = [self._row_squares(p, one) for p, one in zip(parameters, squares, strict=True)]
         torch._foreach_lerp_(states, list(squares.unbind()), 1 - beta)
         norm = update.norm(dim=(-2, -1), keepdim=True)
         evened = update * torch.stack(states).clamp_min(_EPS**2).rsqrt()
         kept: torch.Tensor = evened * (norm / evened.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS))
         return kept
 
-    def _state(self, parameter: torch.Tensor, name: str, shape: torch.Size) -> torch.Tensor:
+    def _momenta(self, parameter: torch.Tensor) -> torch.Tensor:
         states = self.state[parameter]
-        if name not in states:
-            states[name] = parameter.new_zeros(shape)
-        state: torch.Tensor = states[name]
+        if "momentum_buffer" not in states:
+            states["momentum_buffer"] = torch.zeros_like(parameter)
+        momenta: torch.Tensor = states["momentum_buffer"]
+        return momenta
+
+    def _row_squares(self, parameter: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
+        """Whole on every rank, also where the matrix is shared out: a number a row weighs nothing."""
+        states = self.state[parameter]
+        if "row_squares" not in states:
+            states["row_squares"] = torch.zeros_like(squares)
+        state: torch.Tensor = states["row_squares"]
         return state
 
 

@@ -9,6 +9,7 @@ from tasks.model.build import hidden_matrices
 from tasks.training.loss_scale import LossScale
 from tasks.training.muon import Muon
 from tasks.training.rates import Rates
+from tasks.training.sharding import part_like
 
 _SCALE = "loss_scale"
 
@@ -106,7 +107,7 @@ def load_optimizer_tensors(optimizers: Optimizers, tensors: dict[str, torch.Tens
     for number, (optimizer, _) in enumerate(optimizers.parts):
         for position, parameter in enumerate(parameters_of(optimizer)):
             saved = wanted[number, position]
-            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in saved.items()}
+            optimizer.state[parameter] = {key: part_like(value, parameter) for key, value in saved.items()}
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

@@ -3,8 +3,10 @@
 from functools import cached_property
 from pathlib import Path
 
+from params.watch import SamplesParams
 from tasks.training.curve import CurveFile
 from tasks.training.setup import Parts
+from tasks.training.sharding import opened
 from tasks.watching.writing import Script, sample_texts
 
 
@@ -18,10 +20,17 @@ class SampleFile:
         self._file = CurveFile(path, writes=parts.accelerator.is_main_process and self._params is not None)
 
     def write(self, step: int, evaluation: int) -> None:
-        """Samples of the first rank after an evaluation, where it is the turn of one."""
+        """Samples of the first rank after an evaluation, where it is the turn of one; with weights shared out, every
+        rank makes them, for they are gathered together."""
         params, parts = self._params, self._parts
-        if params is None or not parts.accelerator.is_main_process or evaluation % params.every_evals:
+        takes_part = parts.accelerator.is_main_process or parts.shares_weights
+        if params is None or not takes_part or evaluation % params.every_evals:
             return
+        with opened(parts.goal.loss):
+            self._write(step, params)
+
+    def _write(self, step: int, params: SamplesParams) -> None:
+        parts = self._parts
         for sample in sample_texts(parts.model, self._script, params, context=parts.goal.train.context):
             self._file.add({"step": step, **sample})
 

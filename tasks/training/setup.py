@@ -1,14 +1,15 @@
 """The parts of a training run, built from its job."""
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from accelerate import Accelerator
 
+from params.run import Parallel
 from params.stop import StopParams
 from params.train import TrainParams
+from tasks.model.lora import learned_parameters
 from tasks.model.start import StartedModel, start_model
 from tasks.shards.blocks import evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
@@ -21,6 +22,7 @@ from tasks.training.objective import Objective, arithmetic, can_compile, checkpo
 from tasks.training.optimizers import Optimizers, make_optimizers
 from tasks.training.order import DataOrder
 from tasks.training.rates import Rates, Start, choose_rates
+from tasks.training.sharding import share_out, split_layers
 from tasks.training.stopping.making import make_rules, step_budget
 from tasks.training.stopping.tree import Node
 
@@ -39,7 +41,7 @@ class Parts:
     goal: Goal
     """Data, loss and metrics of what is learned."""
     wrapped: torch.nn.Module
-    """What runs: the same, or DDP around it."""
+    """What runs: the same, its weights shared out or not, or DDP around it."""
     rates: Rates
     optimizers: Optimizers
     objective: Objective
@@ -53,6 +55,11 @@ class Parts:
     def model(self) -> "PreTrainedModel":
         """The plain model."""
         return self.started.model
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether a rank holds but a part of the weights: then every rank takes part wherever they are used."""
+        return self.accelerator.num_processes > 1 and self.job.settings.parallel != "ddp"
 
     @property
     def tokens_per_step(self) -> int:
@@ -115,7 +122,7 @@ def set_up(job: Job) -> Parts:
         ids=ids,
         started=started,
         goal=goal,
-        wrapped=accelerator.prepare(goal.loss),
+        wrapped=_wrap(accelerator, goal.loss, model, parallel=job.settings.parallel),
         rates=rates,
         optimizers=make_optimizers(params.optimizer, model, rates, dtype=dtype),
         objective=make_objective(accelerator.device, dtype=dtype, compiled=compiled),
@@ -125,6 +132,17 @@ def set_up(job: Job) -> Parts:
         dtype=dtype,
         compiled=compiled,
     )
+
+
+def _wrap(
+    accelerator: Accelerator, loss: torch.nn.Module, model: "PreTrainedModel", *, parallel: Parallel
+) -> torch.nn.Module:
+    """What runs on this rank; its parameters are those that the optimizers are made of."""
+    if parallel == "ddp" or accelerator.num_processes == 1:
+        wrapped: torch.nn.Module = accelerator.prepare(loss)
+        return wrapped
+    share_out(loss, split_layers(model), parallel=parallel)
+    return loss
 
 
 def _ending(params: TrainParams, train: Feed) -> tuple[int | None, list[Node]]:
@@ -146,6 +164,10 @@ def _start(job: Job, context: int) -> StartedModel:
     )
 
 
-def world_size() -> int:
-    """Ranks of this training, as torchrun set them."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+def plain_start(parts: Parts, learned: dict[str, torch.Tensor]) -> StartedModel:
+    """A model as training began with, in main memory, with whole weights put in: to be saved."""
+    started = _start(parts.job, parts.goal.train.context)
+    with torch.no_grad():
+        for name, parameter in learned_parameters(started.model).items():
+            parameter.copy_(learned[name])
+    return started

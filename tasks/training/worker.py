@@ -45,7 +45,7 @@ def _train(job: Job) -> Exit:
 
     from tasks.training.loop import Loop
     from tasks.training.machine import know_machine
-    from tasks.training.setup import set_up
+    from tasks.training.setup import plain_start, set_up
 
     parts = set_up(job)
     machine = know_machine(parts)
@@ -60,22 +60,26 @@ def _train(job: Job) -> Exit:
         outcome = loop.run()
     if outcome.decision is not None:
         uses_best = outcome.decision.verdict != "broken" and loop.use_best_weights()
+        learned = loop.whole_weights()
         if parts.accelerator.is_main_process:
-            _leave(loop, outcome.decision, uses_best=uses_best, peak_rss_mb=memory.read_mb())
+            started = plain_start(parts, learned) if parts.shares_weights else parts.started
+            _leave(loop, outcome.decision, started, uses_best=uses_best, peak_rss_mb=memory.read_mb())
     parts.accelerator.wait_for_everyone()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return outcome.exit
 
 
-def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool, peak_rss_mb: float) -> None:
+def _leave(
+    loop: "Loop", decision: "StopDecision", started: "StartedModel", *, uses_best: bool, peak_rss_mb: float
+) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
     from tasks.training.objective import precision_name
 
     parts, job, progress = loop.parts, loop.parts.job, loop.progress
     num_parameters = sum(p.numel() for p in parts.model.parameters())
     if decision.verdict != "broken":
-        _save_model(job, parts.started)
+        _save_model(job, started)
     write_atomic(job.out / "curve.jsonl", untimed(read_points(loop.curve.path)))
     clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": peak_rss_mb}
     write_atomic(job.out / "logs" / "clock.json", json.dumps(clock))
@@ -97,6 +101,7 @@ def _leave(loop: "Loop", decision: "StopDecision", *, uses_best: bool, peak_rss_
         "threads": job.threads,
         "micro_blocks": loop.machine.micro_blocks,
         "ranks": parts.accelerator.num_processes,
+        "parallel": job.settings.parallel,
     }
     write_atomic(job.out / "stop.json", json.dumps(report, indent=1))
 

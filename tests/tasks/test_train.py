@@ -143,9 +143,14 @@ def test_a_model_too_large_for_the_machine_is_refused_before_it_is_made(tokenize
 def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shards, run, tmp_path):
     params = PARAMS.model_copy(update={"precision": "fp32", "stop": StopParams(max_steps=6), "eval_every_steps": 6})
     losses = []
-    for name, micro, ranks in (("plain", None, 1), ("micro", 1, 1), ("ranks", None, 2)):
+    for name, micro, ranks, parallel in (
+        ("plain", None, 1, "ddp"),
+        ("micro", 1, 1, "ddp"),
+        ("ranks", None, 2, "ddp"),
+        ("shared out", None, 2, "zero3"),
+    ):
         (tmp_path / name).mkdir()
-        settings = SETTINGS.model_copy(update={"ranks": ranks})
+        settings = SETTINGS.model_copy(update={"ranks": ranks, "parallel": parallel})
         metrics = train.work(
             params.model_copy(update={"micro_blocks": micro}),
             tokenizer,
@@ -155,7 +160,31 @@ def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shard
         )
         assert metrics.facts["ranks"] == str(ranks)
         losses.append(metrics.values["final_val_loss"])
-    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=5e-4)
+    assert losses[1:] == pytest.approx([losses[0]] * 3, rel=5e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "zero2", "zero3"])
+def test_killed_with_two_ranks_training_ends_with_the_same_bytes_and_goes_on_with_one(
+    tokenizer, shards, run, tmp_path, parallel
+):
+    two = with_settings(run, SETTINGS.model_copy(update={"ranks": 2, "parallel": parallel}))
+    metrics = {}
+    for name in ("reference", "killed", "fewer"):
+        out = tmp_path / name
+        out.mkdir()
+        if name != "reference":
+            thread = kill_the_rank_at(out, 8)
+            with pytest.raises(TrainingError, match="The same command goes on from its last checkpoint"):
+                train.work(PARAMS, tokenizer, shards, out=out, run=two)
+            thread.join()
+        rest = two if name != "fewer" else with_settings(run, SETTINGS)
+        metrics[name] = train.work(PARAMS, tokenizer, shards, out=out, run=rest)
+    assert digests(tmp_path / "killed") == digests(tmp_path / "reference")
+    assert metrics["fewer"].facts["ranks"] == "1"
+    assert metrics["fewer"].values["final_val_loss"] == pytest.approx(
+        metrics["reference"].values["final_val_loss"], rel=2e-3
+    )
 
 
 def test_a_finished_draft_is_not_trained_further(undisturbed, tokenizer, shards, run):

@@ -39,10 +39,10 @@ def test_smaller_micro_batches_come_first_and_the_largest_that_fits_is_taken():
 def test_then_checkpointing_then_zero_then_a_smaller_model():
     one = replace(LAYOUT, micro_blocks=1, eval_rows=1)
     recomputed = replace(one, checkpointing=True)
-    sharded = replace(recomputed, strategy="zero1")
+    sharded = replace(recomputed, strategy="zero2")
     for available, last in (
         (needed(recomputed), "train.checkpointing=true"),
-        (needed(sharded), "ZeRO-1 (optimizer shared out)"),
+        (needed(sharded), "run.parallel=zero2"),
     ):
         fit = first_fit(SHAPE, LAYOUT, available, options=ALL)
         assert fit is not None
