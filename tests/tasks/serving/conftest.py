@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,14 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *, keys: str = "", **params: object) -> Iterator[Server]:
-    """A server of a folder, in a process of its own; told to end at the end."""
-    environment = os.environ | {"GRISTMILL_API_KEYS": keys, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, str(folder), json.dumps({"port": 0} | params)]
+def started(code: str, *arguments: str, env: Mapping[str, str]) -> Iterator[Server]:
+    """A server in a process of its own, told to end at the end; its errors are an AssertionError."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**env, "OMP_NUM_THREADS": "1"},
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -66,6 +68,12 @@ def serving(folder: Path, *, keys: str = "", **params: object) -> Iterator[Serve
         finally:
             process.terminate()
             process.communicate(timeout=60)
+
+
+def serving(folder: Path, *, keys: str = "", **params: object) -> AbstractContextManager[Server]:
+    """A server of a folder."""
+    environment = os.environ | {"GRISTMILL_API_KEYS": keys}
+    return started(RUN, str(folder), json.dumps({"port": 0} | params), env=environment)
 
 
 @pytest.fixture(scope="session")
@@ -84,11 +92,17 @@ def bundle(workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(bundle: Path) -> Iterator[Server]:
     """One server for all tests that leave it as it is."""
-    with serving(bundle, max_queue=64) as started:
-        yield started
+    with serving(bundle, max_queue=64) as under_way:
+        yield under_way
 
 
 @pytest.fixture
-def serve() -> Callable[..., object]:
+def serve() -> Callable[..., AbstractContextManager[Server]]:
     """`with serve(folder, **params) as server`: a server of one's own."""
     return serving
+
+
+@pytest.fixture
+def start() -> Callable[..., AbstractContextManager[Server]]:
+    """`with start(code, *arguments, env=…) as server`: a server by a program of one's own."""
+    return started
