@@ -8,7 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from flows import housekeeping, manual, models, planning, presets, promoting, reporting, running, serving, ui
+from flows import (
+    generating,
+    housekeeping,
+    manual,
+    models,
+    planning,
+    presets,
+    promoting,
+    reporting,
+    running,
+    serving,
+    ui,
+)
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -183,17 +195,7 @@ def _add_views(commands: Commands) -> None:
 
 
 def _add_model_commands(commands: Commands) -> None:
-    generate = _add(commands, "generate", models.generate, help="write text with a model", about=manual.GENERATE)
-    generate.add_argument("prompt", help="text to continue")
-    generate.add_argument("--model", default=None, help="models:/NAME@ALIAS, models:/NAME/VERSION or a pulled folder")
-    generate.add_argument("--variant", help="fp32, int8 … (default: the one that is served)")
-    generate.add_argument("-n", type=_count, default=1, dest="num_continuations", metavar="N", help="how many (1)")
-    generate.add_argument("--max-tokens", type=_count, dest="max_new_tokens", metavar="N", help="longest continuation")
-    generate.add_argument("--temperature", type=float, metavar="T", help="below 1 plainer, above 1 wilder")
-    generate.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens; 0 for all")
-    generate.add_argument("--top-p", type=float, metavar="P", help="draw from the tokens that reach probability P")
-    generate.add_argument("--seed", type=int, help="the same seed gives the same text")
-    generate.add_argument("--greedy", action="store_true", default=None, help="always the likeliest token")
+    generating.add_parser(commands)
     serving.add_parser(commands)
     promoting.add_commands(partial(_add, commands))
     pull = _add(commands, "pull", models.pull, help="fetch a released model", about=manual.PULL)

@@ -112,12 +112,16 @@ with the run that --compare names.
   gristmill report
   gristmill report 20260131 --compare 20260130"""
 GENERATE = """\
-Continue a prompt with a released model. Without --model it is the champion, or else the newest version, of the model
-that was registered last.
+Write with a released model: continue prompts from arguments, a file or standard input, or hold a conversation. Without
+--model it is the champion, or else the newest version, of the model that was registered last. Prompts are continued
+together and printed in order; with one, the text appears as it is made.
 
   gristmill generate "Once upon a time"
   gristmill generate "To install" --model models:/gristmill-quickstart@champion -n 3 --temperature 0.7 --seed 1
-  gristmill generate "春天" --model ./my-model --greedy --max-tokens 40"""
+  gristmill generate "春天" --model ./my-model --greedy --max-tokens 40 --stop "。"
+  gristmill generate --file prompts.jsonl --json > texts.jsonl
+  cat letter.txt | gristmill generate
+  gristmill generate --chat --system 'Be brief.'"""
 PULL = """\
 Fetch a released model from the registry: weights for transformers, tokenizer, ONNX variants, card and lineage.
 

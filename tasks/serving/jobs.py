@@ -65,7 +65,8 @@ def _ask(
         _check_room(len(prompt), job.max_tokens, loaded, params)
     owners = [prompt for prompt in prompts for _ in range(request.n)]
     jobs = tuple(
-        replace(job, prompt=prompt, rule=replace(job.rule, index=index % request.n)) for index, prompt in enumerate(owners)
+        replace(job, prompt=prompt, rule=replace(job.rule, index=index % request.n))
+        for index, prompt in enumerate(owners)
     )
     return Ask(jobs, tuple(prompts), request.stops)
 

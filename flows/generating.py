@@ -1,0 +1,223 @@
+"""gristmill generate: write text with a released model, from prompts, files, standard input or in a conversation."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+from flows.console import printable, say
+from flows.home import Home, open_home
+from flows.manual import GENERATE
+from flows.models import newest_model, pulled_name
+from params.errors import ParameterError
+
+if TYPE_CHECKING:
+    from tasks.serving.generation import Piece
+    from tasks.serving.generator import Sampling
+    from tasks.serving.local import LocalModel
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to continue, and where it stands."""
+
+    text: str
+    where: str
+
+
+def add_parser(commands: Commands) -> None:
+    """The command's arguments."""
+    added = commands.add_parser(
+        "generate",
+        help="write text with a model",
+        description=GENERATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    added.add_argument("prompt", nargs="*", help="texts to continue (default: standard input)")
+    added.add_argument("--home", type=Path, metavar="DIR", help="home folder (default: GRISTMILL_HOME or ./.gristmill)")
+    added.add_argument("--file", type=Path, metavar="FILE", help="prompts: one a line, or .jsonl with a field prompt")
+    added.add_argument("--chat", action="store_true", help="a conversation: each line of standard input is a turn")
+    added.add_argument("--system", metavar="TEXT", help="with --chat: what the conversation begins with")
+    added.add_argument("--model", help="models:/NAME@ALIAS, models:/NAME/VERSION or a pulled folder")
+    added.add_argument("--variant", help="fp32, int8 … (default: the one that is served)")
+    added.add_argument("--threads", type=int, default=1, metavar="N", help="threads of one step of the model (1)")
+    added.add_argument(
+        "-n", type=int, default=1, dest="num_continuations", metavar="N", help="texts of each prompt (1)"
+    )
+    added.add_argument("--max-tokens", type=int, dest="max_new_tokens", metavar="N", help="longest continuation")
+    added.add_argument("--temperature", type=float, metavar="T", help="below 1 plainer, above 1 wilder")
+    added.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens; 0 for all")
+    added.add_argument("--top-p", type=float, metavar="P", help="draw from the tokens that reach probability P")
+    added.add_argument("--seed", type=int, help="the same seed gives the same text")
+    added.add_argument("--greedy", action="store_true", default=None, help="always the likeliest token")
+    added.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be repeated"
+    )
+    added.add_argument("--json", action="store_true", help="one JSON object a line for each text")
+    added.set_defaults(command=generate)
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Print continuations as they are made."""
+    from tasks.serving.generator import Sampling
+    from tasks.serving.local import LocalModel
+
+    if arguments.num_continuations < 1:
+        raise ParameterError(f"-n is {arguments.num_continuations}; it must be 1 or more")
+    if arguments.threads < 1:
+        raise ParameterError(f"--threads is {arguments.threads}; it must be 1 or more")
+    if "" in arguments.stop:
+        raise ParameterError("--stop is empty; give the text before which to end")
+    home = open_home(arguments.home)
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sampling)}
+    model = LocalModel(folder_of(arguments.model, home), variant=arguments.variant, threads=arguments.threads)
+    sampling = model.sampling(**{name: value for name, value in given.items() if value is not None})
+    try:
+        (_chat if arguments.chat else _continue)(model, sampling, arguments)
+    except BrokenPipeError:  # such as | head: whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def folder_of(model: str | None, home: Home) -> Path:
+    """The bundle that a name or a path stands for, fetched if it must be."""
+    from tasks.pull import pull
+
+    model = model or newest_model(home)
+    return Path(model) if Path(model).exists() else pull(model, home.cache / "models" / pulled_name(model))
+
+
+def _continue(model: "LocalModel", sampling: "Sampling", arguments: argparse.Namespace) -> None:
+    prompts = list(_prompts(arguments))
+    if not prompts:
+        raise ParameterError("no prompt: give one, --file FILE, or text on standard input")
+    tokens = [model.prompt_tokens(prompt.text, prompt.where) for prompt in prompts]
+    number = arguments.num_continuations
+    pieces = model.run(tokens, sampling, num_continuations=number, stops=tuple(arguments.stop))
+    for index, texts in in_order(pieces, len(prompts) * number):
+        prompt = prompts[index // number].text
+        if arguments.json:
+            _print_json({"prompt": prompt, "index": index % number}, texts)
+        else:
+            _print(prompt)
+            for piece in texts:
+                _print(piece.text)
+            _print("\n")
+
+
+def _prompts(arguments: argparse.Namespace) -> Iterator[Prompt]:
+    """The prompts of the arguments and the file; standard input where there are none."""
+    yield from (Prompt(text, f"prompt {number}") for number, text in enumerate(arguments.prompt, start=1))
+    if arguments.file is not None:
+        yield from read_prompts(arguments.file)
+    elif not arguments.prompt:
+        if sys.stdin.isatty():
+            say("Type a text to continue, then Ctrl-D:")
+        if text := _decoded(sys.stdin.buffer.read(), "standard input").removesuffix("\n"):
+            yield Prompt(text, "standard input")
+
+
+def read_prompts(path: Path) -> Iterator[Prompt]:
+    """The prompts of a file. Raises ParameterError with the line that is at fault."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
+    for number, raw in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        if line := _decoded(raw, where).removeprefix("\ufeff").strip("\r\n"):
+            yield Prompt(_prompt_in(line, where) if path.suffix == ".jsonl" else line, where)
+
+
+def _prompt_in(line: str, where: str) -> str:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ParameterError(f"{where}: not JSON ({error.msg})") from None
+    prompt = found.get("prompt") if isinstance(found, dict) else found
+    if not isinstance(prompt, str):
+        raise ParameterError(f'{where}: no text under "prompt"')
+    return prompt
+
+
+def in_order(pieces: "Iterator[Piece]", number: int) -> "Iterator[tuple[int, Iterator[Piece]]]":
+    """The texts one after the other, each with its pieces; those of later ones wait while they are made together."""
+    held: list[list[Piece]] = [[] for _ in range(number)]
+
+    def text(index: int) -> "Iterator[Piece]":
+        while True:
+            while held[index]:
+                piece = held[index].pop(0)
+                yield piece
+                if piece.finish:
+                    return
+            piece = next(pieces)
+            held[piece.index].append(piece)
+
+    for index in range(number):
+        yield index, text(index)
+
+
+def _chat(model: "LocalModel", sampling: "Sampling", arguments: argparse.Namespace) -> None:
+    """Answer each line that is typed or piped in, the conversation kept in mind."""
+    from tasks.serving.chat_template import Message
+
+    if arguments.prompt or arguments.file or arguments.num_continuations > 1:
+        raise ParameterError("--chat takes its turns from standard input, one a line, and gives one answer to each")
+    messages = [Message("system", arguments.system)] if arguments.system else []
+    model.chat_tokens([*messages, Message("user", "?")])  # a model that cannot chat says so before anything is typed
+    for line in _turns(sys.stdin):
+        messages.append(Message("user", line))
+        pieces = model.run([model.chat_tokens(messages)], sampling, stops=tuple(arguments.stop), answers=True)
+        if arguments.json:
+            answer = _print_json({"prompt": line}, pieces)
+        else:
+            answer = ""
+            for piece in pieces:
+                _print(piece.text)
+                answer += piece.text
+            _print("\n")
+        messages.append(Message("assistant", answer))
+
+
+def _turns(source: TextIO) -> Iterator[str]:
+    """Lines that are not empty; on a terminal each is asked for."""
+    if source.isatty():
+        say("A line is a turn; Ctrl-D ends.")
+    while True:
+        if source.isatty():
+            print("> ", end="", file=sys.stderr, flush=True)
+        raw = source.buffer.readline()
+        if not raw:
+            return
+        if line := _decoded(raw, "standard input").strip("\r\n"):
+            yield line
+
+
+def _print_json(head: dict[str, Any], pieces: "Iterator[Piece]") -> str:
+    """One line for a whole text, which is returned."""
+    text, num_tokens, finish = "", 0, None
+    for piece in pieces:
+        text += piece.text
+        num_tokens += len(piece.tokens)
+        finish = piece.finish or finish
+    body = {**head, "text": text, "tokens": num_tokens, "finish_reason": finish}
+    print(json.dumps(body, ensure_ascii=False), flush=True)
+    return text
+
+
+def _print(text: str) -> None:
+    print(printable(text) if sys.stdout.isatty() else text, end="", flush=True)
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{where}: not text in UTF-8 (byte {raw[error.start]:#04x} at {error.start})") from None

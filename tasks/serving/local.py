@@ -1,0 +1,121 @@
+"""Continuing texts in this process: many at once, each told as it grows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from params.errors import ParameterError
+from tasks.serving.batch import Batch, Job, Text
+from tasks.serving.chat_template import ChatError, ChatTemplate, Message
+from tasks.serving.generation import Choice, Piece
+from tasks.serving.generator import OnnxModel, PromptError, Sampling, served_folder
+from tasks.serving.jobs import Ask
+from tasks.serving.rows import make_rows
+from tasks.serving.sampling import Rule
+
+_MAX_ROWS = 16
+_PREFILL_TOKENS = 512
+
+
+class LocalModel:
+    """A bundle or served folder, ready to continue texts."""
+
+    def __init__(self, folder: Path, *, variant: str | None = None, threads: int = 1) -> None:
+        """Load it. Raises ParameterError with what there is."""
+        try:
+            served = served_folder(folder, variant)
+        except PromptError as error:
+            raise ParameterError(str(error)) from None
+        self.model = OnnxModel(served, threads=threads)
+        self.chat = ChatTemplate.load(served)
+
+    def sampling(self, **changes: object) -> Sampling:
+        """The model's own sampling with changes. Raises ParameterError."""
+        try:
+            return self.model.sampling(**changes)
+        except PromptError as error:
+            raise ParameterError(str(error)) from None
+
+    def prompt_tokens(self, text: str, where: str) -> tuple[int, ...]:
+        """The tokens of a prompt. Raises ParameterError that begins with where it stands."""
+        _check_text(text, where)
+        tokens = tuple(self.model.encode(text))
+        self._check_room(tokens, where)
+        return tokens
+
+    def chat_tokens(self, messages: list[Message]) -> tuple[int, ...]:
+        """The tokens of a conversation, its oldest turns left out where the context does not hold all of them."""
+        if self.chat is None:
+            raise ParameterError(f"{self.model.folder}: this model has no chat template; continue texts instead")
+        for message in messages:
+            _check_text(message.content, "the conversation")
+        try:
+            tokens = tuple(self.chat.encode(messages))
+        except ChatError as error:
+            raise ParameterError(str(error)) from None
+        leading = messages[:1] if messages[0].role == "system" else []
+        turns = messages[len(leading) :]
+        if len(tokens) < self.model.settings.context_length or len(turns) < 3:
+            self._check_room(tokens, "the conversation")
+            return tokens
+        return self.chat_tokens([*leading, *turns[2:]])
+
+    def run(
+        self,
+        prompts: list[tuple[int, ...]],
+        sampling: Sampling,
+        *,
+        num_continuations: int = 1,
+        stops: tuple[str, ...] = (),
+        answers: bool = False,
+    ) -> Iterator[Piece]:
+        """Pieces of the continuations, num_continuations of each prompt in turn, as they are made.
+
+        `answers` ends them at the end of a turn as well.
+        """
+        end_tokens = frozenset((self.model.settings.eos_token_id,))
+        if answers and self.chat is not None:
+            end_tokens |= self.chat.end_tokens
+        jobs = tuple(
+            Job(prompt, _rule(sampling, index), sampling.max_new_tokens, end_tokens)
+            for prompt in prompts
+            for index in range(num_continuations)
+        )
+        ask = Ask(jobs, tuple(prompts), stops)
+        texts = [Text(job, room=self.model.settings.context_length) for job in jobs]
+        choices = {text: Choice(index, ask, self.model) for index, text in enumerate(texts)}
+        num_rows = min(len(jobs), _MAX_ROWS)
+        rows = make_rows(self.model.session, self.model.settings, max_rows=num_rows)
+        batch = Batch(rows, num_rows, _PREFILL_TOKENS)
+        batch.waiting.extend(texts)
+        while not batch.is_idle:
+            for text, emission in batch.step():
+                piece = choices[text].add([emission])
+                if piece.finish:
+                    text.cancel()
+                yield piece
+
+    def _check_room(self, tokens: tuple[int, ...], where: str) -> None:
+        context = self.model.settings.context_length
+        if len(tokens) >= context:
+            raise ParameterError(
+                f"{where}: the prompt has {len(tokens)} tokens (the begin token counted), which leaves no room in the "
+                f"model's context of {context}; shorten it"
+            )
+
+
+def _rule(sampling: Sampling, index: int) -> Rule:
+    return Rule(
+        temperature=0 if sampling.greedy else sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        seed=sampling.seed,
+        index=index,
+    )
+
+
+def _check_text(text: str, where: str) -> None:
+    """Bytes that are no UTF-8 come from a command line as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ParameterError(f"{where}: not text in UTF-8") from None
