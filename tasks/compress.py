@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.compress import CompressParams
+from params.errors import ExportError
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
@@ -41,6 +42,11 @@ def compress(params: CompressParams, graph: Manifest, shards: Manifest, *, out: 
     from tasks.graph.served import graph_bytes
     from tasks.serving.generator import OnnxModel
 
+    if not (graph.folder / "fp32" / "model.onnx").exists():
+        raise ExportError(
+            f"{graph.folder}: the graphs of an encoder-decoder model are not compressed or served yet; "
+            "its export is checked and lies there, its weights with the result of training"
+        )
     folders = {"fp32": graph.folder / "fp32"} | {name: out / name for name in params.variants}
     for name in params.variants:
         calibration = partial(_calibration, shards, params.calibration_blocks)

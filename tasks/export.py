@@ -25,8 +25,10 @@ def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path
     """
     from tasks.graph.build import build_graph
     from tasks.graph.checks import check_graph
+    from tasks.graph.formats import check_formats, write_formats
     from tasks.graph.held_out import held_out_blocks
     from tasks.graph.reference import TrainedModel
+    from tasks.graph.seq2seq_checks import check_seq2seq
     from tasks.graph.served import graph_bytes, write_companions
     from tasks.graph.source import check_folder
 
@@ -36,20 +38,20 @@ def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path
     blocks = [block[:-1] for block in held_out_blocks(shards, params.check_blocks)]
     build_graph(source, served, opset=params.opset, log_path=out / "logs" / "export.log")
     write_companions(source, served, context=len(blocks[0]))
-    checks = check_graph(
-        served,
-        reference,
-        blocks,
-        source=source,
-        greedy_tokens=params.greedy_tokens,
-        max_logit_difference=params.max_logit_difference,
-    )
+    limits: dict[str, Any] = params.model_dump(include={"greedy_tokens", "max_logit_difference"})
+    if reference.model.config.is_encoder_decoder:
+        checks = check_seq2seq(served, reference.model, blocks, source=source, **limits)
+    else:
+        checks = check_graph(served, reference, blocks, source=source, **limits)
+    others = write_formats(params.formats, reference, source=source, out=out, logs=out / "logs")
+    checks += check_formats(others, reference, blocks, max_logit_difference=params.max_logit_difference)
     report = {"checks": [_as_dict(check) for check in checks]}
     write_atomic(out / "checks.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if failed := [check for check in checks if not check.passed]:
         raise ExportError(_explain(failed, out))
     return Metrics(
-        headline=f"fp32 graph, {graph_bytes(served) / 1e6:,.1f} MB, {len(checks)} checks passed",
+        headline=f"fp32 graph{''.join(f', {name}' for name in others)}, {graph_bytes(served) / 1e6:,.1f} MB, "
+        f"{len(checks)} checks passed",
         counts={"checks": len(checks), "bytes": graph_bytes(served)},
         values={"max_logit_difference": max(check.value for check in checks if check.name == "logits")},
     )

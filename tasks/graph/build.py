@@ -19,11 +19,16 @@ TORCH_ARCHITECTURES = ("gpt2", "bloom")
 """Model types that go through torch's exporter."""
 
 
+SEQ2SEQ_ARCHITECTURES = ("t5",)
+"""Model types with an encoder and a decoder, each a graph of its own."""
+
+
 def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) -> None:
-    """Write model.onnx and model.onnx.data in float32 to `out`; what the builder prints goes to `log_path`.
+    """Write model.onnx in float32 to `out`, its weights beside it; what the builder prints goes to `log_path`.
 
     Inputs are input_ids, attention_mask, past_key_values.N.key and .value (and position_ids from torch's exporter),
-    outputs logits, present.N.key and .value. Raises ExportError with the end of the log.
+    outputs logits, present.N.key and .value. An encoder-decoder model becomes encoder.onnx and decoder.onnx (see
+    seq2seq_builder). Raises ExportError with the end of the log.
     """
     scratch = out.with_name(out.name + ".building")
     for folder in (scratch, out):
@@ -33,17 +38,23 @@ def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) ->
     command = [sys.executable, "-P", "-m", f"tasks.graph.{builder_of(model_folder)}", str(model_folder), str(scratch)]
     with log_path.open("wb") as log:
         ended = subprocess.run(
-            [*command, str(opset)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(), check=False
+            [*command, str(opset)],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=child_environment(),
+            check=False,
         )
-    if ended.returncode or not (scratch / "model.onnx").exists():
+    graphs = sorted(scratch.glob("*.onnx*"))
+    if ended.returncode or not graphs:
         last = "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
         raise ExportError(
             f"the graph of {model_folder} could not be built (exit code {ended.returncode}):\n{last}\n"
             f"the whole output is in {log_path}"
         )
     out.mkdir(parents=True)
-    for name in ("model.onnx", "model.onnx.data"):
-        (scratch / name).replace(out / name)
+    for path in graphs:
+        path.replace(out / path.name)
     shutil.rmtree(scratch)
 
 
@@ -54,11 +65,14 @@ def builder_of(model_folder: Path) -> str:
         return "genai_builder"
     if model_type in TORCH_ARCHITECTURES:
         return "torch_builder"
-    known = ", ".join((*GENAI_ARCHITECTURES, *TORCH_ARCHITECTURES))
+    if model_type in SEQ2SEQ_ARCHITECTURES:
+        return "seq2seq_builder"
+    known = ", ".join((*GENAI_ARCHITECTURES, *TORCH_ARCHITECTURES, *SEQ2SEQ_ARCHITECTURES))
     raise ExportError(f"{model_folder}: no way to export the architecture {model_type}; these are known: {known}")
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """What a building process sees: no accelerator, no hub, our modules."""
     repository = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (repository, os.environ.get("PYTHONPATH", "")) if part)
     steady = {

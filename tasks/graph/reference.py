@@ -20,9 +20,16 @@ class TrainedModel:
     def __init__(self, folder: Path) -> None:
         self.model = load_whole(folder)
 
+    @classmethod
+    def of(cls, model: Any) -> "TrainedModel":
+        """A model that is loaded already."""
+        made = cls.__new__(cls)
+        made.model = model
+        return made
+
     def logits(self, tokens: Sequence[int]) -> Array:
         """Logits (time, vocabulary) of one sequence."""
-        with _steady():
+        with steady():
             made = self.model(input_ids=torch.tensor([list(tokens)]), use_cache=False)
             return np.asarray(made.logits[0].numpy())
 
@@ -31,7 +38,7 @@ class TrainedModel:
         tokens, cache = torch.tensor([list(prompt)]), None
         chosen: list[int] = []
         scores: list[Array] = []
-        with _steady():
+        with steady():
             for _ in range(num_tokens):
                 made = self.model(input_ids=tokens, cache=cache, use_cache=True)
                 cache = made.cache
@@ -42,7 +49,7 @@ class TrainedModel:
 
 
 @contextmanager
-def _steady() -> Iterator[None]:
+def steady() -> Iterator[None]:
     """One thread, so that sums run in one order and the same model gives the same bits on any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

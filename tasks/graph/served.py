@@ -35,8 +35,8 @@ def copy_companions(folder: Path, out: Path) -> None:
 
 def generation_settings(config: dict[str, Any], *, context: int) -> dict[str, Any]:
     """What running the graph takes, from a transformers config.json (gpt2 and bloom have names of their own)."""
-    heads = _first(config, "num_attention_heads", "n_head")
-    head_dim = _first(config, "head_dim") or _first(config, "hidden_size", "n_embd") // heads
+    heads = _first(config, "num_attention_heads", "n_head", "num_heads")
+    head_dim = _first(config, "head_dim", "d_kv") or _first(config, "hidden_size", "n_embd") // heads
     return {
         "architecture": config["model_type"],
         "bos_token_id": config["bos_token_id"],
@@ -44,7 +44,7 @@ def generation_settings(config: dict[str, Any], *, context: int) -> dict[str, An
         "pad_token_id": config["pad_token_id"],
         "context_length": _first(config, "max_position_embeddings", "n_positions") or context,
         "vocab_size": config["vocab_size"],
-        "num_layers": _first(config, "num_hidden_layers", "n_layer"),
+        "num_layers": _first(config, "num_hidden_layers", "n_layer", "num_decoder_layers"),
         "num_kv_heads": _first(config, "num_key_value_heads") or heads,
         "head_dim": head_dim,
         "in_place_cache": config["model_type"] in GENAI_ARCHITECTURES,
@@ -57,5 +57,5 @@ def _first(config: dict[str, Any], *names: str) -> Any:
 
 
 def graph_bytes(folder: Path) -> int:
-    """Size of the graph with its weights."""
-    return sum(path.stat().st_size for path in folder.glob("model.onnx*"))
+    """Size of the graph (of both, where there are two) with its weights."""
+    return sum(path.stat().st_size for path in folder.glob("*.onnx*"))

@@ -12,6 +12,13 @@ from tasks.model.packing import accept_packed_blocks
 
 _BATCH, _NEW, _PAST = 2, 3, 5
 """Sizes of the example inputs; all different, and none is 1, which torch.export would take for a constant."""
+CACHE_AXES = {0: "batch_size", 2: "past_sequence_length"}
+SHAPES = (
+    {0: "batch_size", 1: "sequence_length"},
+    {0: "batch_size", 1: "total_sequence_length"},
+    {0: "batch_size", 1: "sequence_length"},
+)
+"""Axes that may have any length, of tokens, mask and positions."""
 
 
 class FlatCache(nn.Module):
@@ -39,37 +46,38 @@ class FlatCache(nn.Module):
         )
 
 
+def example_inputs(config: Any) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    """Tokens, mask, positions and a cache of zeros to trace a model with."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    tokens = torch.zeros(_BATCH, _NEW, dtype=torch.int64)
+    mask = torch.ones(_BATCH, _PAST + _NEW, dtype=torch.int64)
+    positions = torch.arange(_PAST, _PAST + _NEW).repeat(_BATCH, 1)
+    past = [torch.zeros(_BATCH, heads, _PAST, width) for _ in range(2 * config.num_hidden_layers)]
+    return tokens, mask, positions, past
+
+
 def main(model_folder: str, out: str, opset: int) -> None:
     """Export a transformers folder."""
     model: Any = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager")
     accept_packed_blocks(model)  # bloom's biases by position, from a mask with a row for each query
-    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    shape = (_BATCH, heads, _PAST, model.config.hidden_size // heads)
-    tokens = torch.zeros(_BATCH, _NEW, dtype=torch.int64)
-    mask = torch.ones(_BATCH, _PAST + _NEW, dtype=torch.int64)
-    positions = torch.arange(_PAST, _PAST + _NEW).repeat(_BATCH, 1)
-    pairs = [f"{layer}.{kind}" for layer in range(layers) for kind in ("key", "value")]
-    cache_axes = {0: "batch_size", 2: "past_sequence_length"}
+    inputs = example_inputs(model.config)
+    pairs = [f"{layer}.{kind}" for layer in range(len(inputs[-1]) // 2) for kind in ("key", "value")]
     with torch.no_grad():
         program: Any = torch.onnx.export(
             FlatCache(model).eval(),
-            (tokens, mask, positions, [torch.zeros(shape) for _ in pairs]),
+            inputs,
             dynamo=True,
             opset_version=opset,
             input_names=["input_ids", "attention_mask", "position_ids", *(f"past_key_values.{pair}" for pair in pairs)],
             output_names=["logits", *(f"present.{pair}" for pair in pairs)],
-            dynamic_shapes=(
-                {0: "batch_size", 1: "sequence_length"},
-                {0: "batch_size", 1: "total_sequence_length"},
-                {0: "batch_size", 1: "sequence_length"},
-                [cache_axes for _ in pairs],
-            ),
+            dynamic_shapes=(*SHAPES, [CACHE_AXES for _ in pairs]),
         )
-    _forget_source(program.model)
+    forget_source(program.model)
     program.save(str(Path(out) / "model.onnx"), external_data=True)
 
 
-def _forget_source(model: Any) -> None:
+def forget_source(model: Any) -> None:
     """Drop stack traces and module paths, which name files of this machine."""
     model.metadata_props.clear()
     for part in (model.graph, *model.graph, *model.functions.values()):

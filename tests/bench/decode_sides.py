@@ -41,8 +41,8 @@ def torch_side(folder: Path, threads: int) -> Decode:
     def decode(prompt: list[int], new: int) -> list[int]:
         tokens, cache, made = torch.tensor([prompt]), None, list[int]()
         for _ in range(new):
-            out = model(input_ids=tokens, past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
+            out = model(input_ids=tokens, cache=cache, use_cache=True)
+            cache = out.cache
             made.append(int(out.logits[0, -1].argmax()))
             tokens = torch.tensor([[made[-1]]])
         return made
@@ -65,8 +65,9 @@ def genai_side(folder: Path, threads: int) -> Decode:
     import onnxruntime_genai as genai
 
     config = genai.Config(str(folder))
+    padding = json.loads((folder / "genai_config.json").read_text())["model"]["pad_token_id"]
     options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
-    config.overlay(json.dumps({"model": {"eos_token_id": -1, "decoder": {"session_options": options}}}))
+    config.overlay(json.dumps({"model": {"eos_token_id": padding, "decoder": {"session_options": options}}}))
     model = genai.Model(config)
 
     def decode(prompt: list[int], new: int) -> list[int]:

@@ -72,6 +72,15 @@ def test_a_tied_matrix_lies_in_the_file_once(workshop):
     assert len(tables) == 1
 
 
+def test_other_formats_are_written_read_back_and_compared(workshop, tmp_path):
+    params = ExportParams(check_blocks=2, greedy_tokens=4, formats=("gguf", "pt2", "torchscript"))
+    export.work(params, workshop.model("qwen3"), workshop.shards(), out=tmp_path, run=workshop.run)
+    checks = {c["name"]: c for c in json.loads((tmp_path / "checks.json").read_text())["checks"]}
+    for name, file in (("gguf", "model.gguf"), ("pt2", "model.pt2"), ("torchscript", "model.pt")):
+        assert (tmp_path / name / file).exists()
+        assert checks[f"{name}_logits"]["value"] < 1e-4
+
+
 def test_a_builder_that_dies_is_explained_with_the_end_of_its_log(workshop, tmp_path):
     source = tmp_path / "model"
     source.mkdir()
