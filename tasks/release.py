@@ -127,6 +127,8 @@ def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest,
     place_folder(graph.folder / "fp32", bundle / "onnx" / "fp32")
     for served in variants.paths("*/model.onnx"):
         place_folder(served.parent, bundle / "onnx" / served.parent.name)
+    for path in (path for path in graph.paths("*/model.*") if path.parent.name != "fp32"):
+        place_file(path, bundle / path.parent.name / path.name)
     place_file(variants.folder / "quality.json", bundle / "quality.json")
     place_file(graph.folder / "checks.json", bundle / "checks.json")
     place_file(model.folder / "stop.json", bundle / "stop.json")

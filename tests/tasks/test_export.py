@@ -2,16 +2,21 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from params.errors import ExportError
 from params.export import ExportParams
+from params.model import ModelParams
 from tasks.export import export
 from tasks.graph.build import build_graph
+from tasks.model.build import build_model
 from tasks.serving.generator import OnnxModel
+from tasks.tokenizer.files import copy_tokenizer, special_ids
 
 
 @pytest.mark.parametrize("architecture", ["qwen3", "llama", "gpt2", "bloom"])
@@ -40,6 +45,31 @@ def test_a_trained_model_becomes_a_graph_that_passes_every_check(workshop, archi
         "tokenizer.json",
         "tokenizer_config.json",
     ]
+
+
+def test_an_encoder_decoder_model_becomes_two_graphs_that_pass_every_check(workshop, tmp_path):
+    folder = tmp_path / "train"
+    tokenizer = workshop.model("gpt2").folder / "model"
+    model = build_model(
+        ModelParams(architecture="t5", layers=2, width=64, heads=2, ffn_width=96),
+        vocab_size=special_ids(tokenizer).vocab_size,
+        context=64,
+        begin=0,
+        end=0,
+        padding=1,
+        seed=0,
+    )
+    for parameter in model.parameters():  # output projections start at zero, which would hide everything
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder / "model")
+    copy_tokenizer(tokenizer, folder / "model")
+    params = ExportParams(check_blocks=2, greedy_tokens=12)
+    trained = SimpleNamespace(folder=folder)
+    export.work(params, trained, workshop.shards(), out=tmp_path / "out", run=workshop.run)
+    checks = {c["name"]: c for c in json.loads((tmp_path / "out" / "checks.json").read_text())["checks"]}
+    assert {"logits", "perplexity", "ragged_batch", "greedy_cached", "greedy_uncached"} <= set(checks)
+    assert all(check["passed"] for check in checks.values())
+    assert {path.name for path in (tmp_path / "out" / "fp32").glob("*.onnx")} == {"encoder.onnx", "decoder.onnx"}
 
 
 def test_the_graphs_of_all_architectures_have_the_same_names(workshop):
@@ -92,7 +122,7 @@ def test_a_builder_that_dies_is_explained_with_the_end_of_its_log(workshop, tmp_
 
 def test_an_architecture_without_exporter_is_refused_by_name(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
-    with pytest.raises(ExportError, match="mamba; these are known: qwen3, llama, gpt2, bloom"):
+    with pytest.raises(ExportError, match="mamba; these are known: qwen3, llama, gpt2, bloom, t5"):
         build_graph(tmp_path, tmp_path / "fp32", opset=21, log_path=tmp_path / "export.log")
 
 
