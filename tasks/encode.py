@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
     assert context, "PipelineParams.encode_of fills it in"
     coder = make_coder(objective, tokenizer.folder, context=context, truncate=params.too_long == "truncate")
     files = list(_files(params, out, run))
-    counts = sum(run.map(lambda file: _encode_file(file, coder, params), files, name="encode examples"), Counter[str]())
+    unit = partial(_encode_file, coder=coder, params=params)
+    counts = sum(run.map(unit, files, name="encode examples"), Counter[str]())
     _check(params, counts)
     labels = _labels(files) if params.objective == "classify" else []
     packed = {side: _pack(side, files, labels, tokenizer, params, out, run) for side in SIDES}
@@ -120,7 +122,7 @@ def _files(params: EncodeParams, out: Path, run: Run) -> Iterator[_File]:
             number += 1
 
 
-def _encode_file(file: _File, coder: "Coder", params: EncodeParams) -> Counter[str]:
+def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counter[str]:
     """Encode the rows of a file: what can be used into kept, the rest into rejected; how many of each."""
     import pyarrow as pa
 
@@ -207,7 +209,6 @@ def _labels(files: list[_File]) -> list[str]:
 def _pack(
     side: str, files: list[_File], labels: list[str], tokenizer: Manifest, params: EncodeParams, out: Path, run: Run
 ) -> "Packed":
-    from tasks.documents.shards import shard_name
     from tasks.examples.shards import Packed, Shape, read_encoded
     from tasks.shards.packing import portions
     from tasks.tokenizer.files import special_ids
@@ -216,12 +217,15 @@ def _pack(
     sides = 2 if params.objective in ("preference", "seq2seq") else 1
     shape = Shape(int(params.context or 0), ids.vocab_size, ids.padding, sides)
     packed = Packed(read_encoded([file.kept for file in files], side), shape, labels)
-
-    def write(bounds: tuple[int, int]) -> None:
-        packed.write(out / side / shard_name(bounds[0] // params.blocks_per_shard), *bounds)
-
-    run.map(write, list(portions(packed.num_blocks, params.blocks_per_shard)), name=f"write {side} blocks")
+    unit = partial(_write_part, packed=packed, folder=out / side, size=params.blocks_per_shard)
+    run.map(unit, list(portions(packed.num_blocks, params.blocks_per_shard)), name=f"write {side} blocks")
     return packed
+
+
+def _write_part(bounds: tuple[int, int], *, packed: "Packed", folder: Path, size: int) -> None:
+    from tasks.documents.shards import shard_name
+
+    packed.write(folder / shard_name(bounds[0] // size), *bounds)
 
 
 def _report(

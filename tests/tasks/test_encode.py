@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.encode import encode, identity, side_of
+from tasks.examples.encoding import make_coder
 from tasks.model.build import build_model
 from tasks.tokenizer.files import special_ids
 from tasks.training.batch import IGNORED
@@ -91,6 +93,18 @@ def test_the_number_of_workers_changes_no_byte(chat_tokenizer, run, tmp_path):
     assert len([name for name in names if name.parts[0] == "train"]) > 1
     for name in names:
         assert digest_file(tmp_path / "1" / name) == digest_file(tmp_path / "4" / name), name
+
+
+@pytest.mark.parametrize("objective", ["instruct", "preference", "classify", "seq2seq"])
+def test_the_coder_can_go_to_another_process(chat_tokenizer, objective):
+    rows = [{"prompt": "a", "response": "b", "chosen": "b", "rejected": "c", "text": "a", "label": 1}]
+    rows[0] |= {"source": "a", "target": "b"}
+    coder = make_coder(objective, chat_tokenizer.folder, context=CONTEXT, truncate=False)
+    (here,), (there,) = coder.encode(rows), pickle.loads(pickle.dumps(coder)).encode(rows)
+    assert len(here.sides) == len(there.sides)
+    for ours, theirs in zip(here.sides, there.sides, strict=True):
+        assert ours.inputs.tolist() == theirs.inputs.tolist()
+        assert ours.targets.tolist() == theirs.targets.tolist()
 
 
 def test_a_question_is_on_one_side_of_the_split_whatever_the_answer(chat_tokenizer, run, tmp_path):
