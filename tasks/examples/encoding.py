@@ -118,9 +118,7 @@ class _Chats:
         return made
 
     def cut(self, sides: Sequence[Side]) -> tuple[Side, ...]:
-        """The sides within the context; raises Unusable where nothing is learned."""
-        if any(np.all(side.targets == IGNORED) for side in sides):
-            raise Unusable("no_answer", "the chat template leaves no answer to learn")
+        """The sides within the context; raises Unusable where that leaves nothing to learn."""
         return tuple(map(self._cut, sides))
 
 

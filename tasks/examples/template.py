@@ -56,7 +56,9 @@ class ChatTemplate:
         """
         wanted = learned or {at for at, message in enumerate(messages) if message.role == "assistant"}
         runs = list(_merged(self._pieces(messages, wanted)))
-        last = max((at for at, run in enumerate(runs) if run.is_learned), default=-1)
+        last = max((at for at, run in enumerate(runs) if run.is_learned), default=None)
+        if last is None:
+            raise Unusable("no_answer", "the chat template leaves no answer to learn")
         return runs[: last + 1]
 
     def _pieces(self, messages: Sequence[Message], learned: Set[int]) -> Iterator[Run]:

@@ -44,3 +44,21 @@ def test_a_file_added_to_the_text_is_seen(finished, shell, corpus: Path, tmp_pat
     said = shell(*shell.tiny(tmp_path, command="explain"))
     assert "survey          would run" in said.stdout
     assert said.stdout.splitlines()[-1] == "13 of 13 stages would run."
+
+
+def test_a_run_that_ends_with_a_classifier_plans_no_release(lone_shell, corpus: Path):
+    sources = "encode.sources=[{path: gristmill-examples/sentiment.jsonl}]"
+    labels = ("--set", "train.objective=classify", "--set", sources)
+    said = lone_shell(*lone_shell.tiny(corpus, *labels, command="plan"))
+    assert said.returncode == 0, said.stderr
+    assert "│ encode " in said.stdout
+    assert said.stdout.splitlines()[-1] == "10 of 10 stages would run."
+    assert "│ release " not in said.stdout
+
+
+def test_examples_that_are_not_there_are_missed_before_anything_runs(lone_shell, corpus: Path):
+    chats = ("--set", "train.objective=instruct", "--set", "encode.sources=[{path: nowhere.jsonl}]")
+    said = lone_shell(*lone_shell.tiny(corpus, *chats))
+    assert said.returncode == 1
+    assert "nowhere.jsonl does not exist; set path to a file or a folder of examples" in said.stderr
+    assert "survey: starts" not in said.stderr
