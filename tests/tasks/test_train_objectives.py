@@ -57,11 +57,13 @@ class School:
             encode.work(params, self.tokenizer, out=out, run=self.run)
         return Manifest.pending(f"encode.{objective}").located(out)
 
-    def train(self, name: str, params: TrainParams, shards: Manifest, start: Manifest | None = None) -> Manifest:
+    def train(
+        self, name: str, params: TrainParams, shards: Manifest, start: Manifest | None = None, *, ranks: int = 1
+    ) -> Manifest:
         """A trained model."""
         out = self.root / name
         out.mkdir()
-        run = Run(self.run.store, SETTINGS, self.run.record)
+        run = Run(self.run.store, SETTINGS.model_copy(update={"ranks": ranks}), self.run.record)
         made: Metrics = train.work(params, self.tokenizer, shards, start, out=out, run=run)
         return Manifest.pending(f"train.{name}").located(out).model_copy(update={"metrics": made})
 
@@ -137,8 +139,13 @@ def test_answers_that_are_preferred_become_likelier_and_a_rule_can_stop_on_that(
     assert losses(tuned)[-1] < 0.6931  # ln 2: the loss of a model that is its own reference
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft 0.21
 @pytest.mark.parametrize(
-    ("objective", "file"), [("instruct", "conversations.jsonl"), ("preference", "preferences.jsonl")]
+    ("objective", "file"),
+    [
+        ("preference", "preferences.jsonl"),
+        pytest.param("instruct", "conversations.jsonl", marks=pytest.mark.slow),
+    ],
 )
 def test_adapters_on_the_phase_before_are_kept_and_merged_and_resume_exactly(taught, school, objective, file):
     from peft import PeftModel
@@ -193,3 +200,19 @@ def test_t5_learns_dropped_spans_and_then_pairs_of_texts(school, splits):
     assert losses(tuned)[-1] < losses(tuned)[0]
     assert 0 <= tuned.metrics.values["final_val_token_accuracy"] <= 1
     assert AutoModelForSeq2SeqLM.from_pretrained(tuned.folder / "model").config.model_type == "t5"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "file"), [("instruct", "conversations.jsonl"), ("preference", "preferences.jsonl")]
+)
+def test_neither_micro_batches_nor_ranks_change_what_is_learned_from_examples(taught, school, objective, file):
+    params = BASE.model_copy(update={"objective": objective, "stop": StopParams(max_steps=4), "eval_every_steps": 4})
+    found = []
+    for name, micro, ranks in (("plain", None, 1), ("micro", 1, 1), ("ranks", None, 2)):
+        mine = params.model_copy(update={"micro_blocks": micro})
+        made = school.train(
+            f"{objective}-{name}", mine, school.examples(objective, file), taught, ranks=ranks
+        )  # blocks differ in how many targets they have, so that a mean of means would be another loss
+        found.append(made.metrics.values["final_val_loss"])
+    assert found[1:] == pytest.approx([found[0]] * 2, rel=5e-4)
