@@ -12,6 +12,7 @@ from flows import (
     generating,
     housekeeping,
     manual,
+    measuring,
     models,
     planning,
     presets,
@@ -197,6 +198,7 @@ def _add_views(commands: Commands) -> None:
 def _add_model_commands(commands: Commands) -> None:
     generating.add_parser(commands)
     serving.add_parser(commands)
+    measuring.add_commands(partial(_add, commands))
     promoting.add_commands(partial(_add, commands))
     pull = _add(commands, "pull", models.pull, help="fetch a released model", about=manual.PULL)
     pull.add_argument("model", help="models:/NAME@ALIAS or models:/NAME/VERSION")

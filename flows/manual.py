@@ -137,6 +137,14 @@ API keys come from --api-keys FILE or GRISTMILL_API_KEYS, never from the command
   gristmill serve models:/gristmill-quickstart@champion --port 8000
   gristmill serve ./my-model --variant int8 --set max_queue=64
   gristmill serve my-model@champion --host 0.0.0.0 --api-keys keys.txt"""
+EVALUATE = """\
+Measure any model as the pipeline measures its own: a transformers folder, a result of training or one of its
+checkpoints, a run, a released or pulled bundle with any of its variants, or a registered version. The figures are
+printed, written as JSON with --out, and logged to MLflow under the same names, so that models compare.
+
+  gristmill evaluate my-model@champion --variant int4
+  gristmill evaluate 20260131 --on ~/texts --on questions.jsonl
+  gristmill evaluate ~/downloads/some-model --on 20260131 --set max_documents=200 --out figures.json"""
 PROMOTE = """\
 Decide anew whether a registered version may serve people: its gate, every check with its figures, and the comparison
 with the champion on the same test documents. It takes the champion's place if it deserves it; exit code 1 if not.

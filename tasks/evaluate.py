@@ -12,7 +12,7 @@ from tasks.context import Run, num_cores
 from tasks.stage import stage
 
 if TYPE_CHECKING:
-    from tasks.evaluation.language_model import LanguageModel
+    from tasks.evaluation.documents import Documents
 
 SPLITS = ("validation", "test")
 REPORT = "evaluation.json"
@@ -21,6 +21,8 @@ REPORT = "evaluation.json"
 @stage(version=2)
 def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: Path, run: Run) -> Metrics:
     """evaluation.json with all figures by dotted name, and the losses of each document in documents/."""
+    from tasks.evaluation.evaluating import evaluate_model
+    from tasks.evaluation.losses import write_losses
     from tasks.evaluation.trained_model import TrainedModel, chosen_device
 
     trained = TrainedModel(
@@ -28,27 +30,25 @@ def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: 
         threads=run.settings.threads or num_cores(),
         device=chosen_device(run.settings.device),
     )
-    report: dict[str, Any] = {"documents": splits.digest, "model": model.digest}
-    for split in SPLITS:
-        report[split] = _measure(trained, params, splits, split, out)
+    sets = {split: held_out(params, splits, split) for split in SPLITS}
+    done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"))
+    for split, losses in done.losses.items():
+        write_losses(out / "documents" / f"{split}.arrow", losses)
+    report = {"documents": splits.digest, "model": model.digest, **done.report}
     write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return _metrics(report)
 
 
-def _measure(model: "LanguageModel", params: EvaluateParams, splits: Manifest, split: str, out: Path) -> dict[str, Any]:
-    """Figures of one split; its losses are kept document by document."""
+def held_out(params: EvaluateParams, splits: Manifest, split: str) -> "Documents":
+    """The documents of a split that are evaluated; raises EvaluationError where there are none."""
     from tasks.evaluation.documents import choose_documents
-    from tasks.evaluation.figures import Bootstrap, all_figures
-    from tasks.evaluation.losses import document_losses, write_losses
 
     documents = choose_documents(
         splits.paths(f"{split}/*.arrow"), max_documents=params.max_documents, max_bytes=params.max_document_bytes
     )
     if not documents.ids:
         raise EvaluationError(f"the {split} split has no text to evaluate on; raise split.{split} or bring more text")
-    losses = document_losses(model, documents, batch_tokens=params.batch_tokens)
-    write_losses(out / "documents" / f"{split}.arrow", losses)
-    return all_figures(losses, Bootstrap(params.bootstrap_samples, params.confidence, params.seed))
+    return documents
 
 
 def _metrics(report: dict[str, Any]) -> Metrics:

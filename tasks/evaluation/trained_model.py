@@ -26,7 +26,8 @@ _IGNORED = -100
 class TrainedModel:
     """Weights, configuration and tokenizer as transformers saves them."""
 
-    def __init__(self, folder: Path, *, threads: int, device: torch.device) -> None:
+    def __init__(self, folder: Path, *, threads: int, device: torch.device, weights: Path | None = None) -> None:
+        """Load a folder, with the weights of a checkpoint in the place of its own where `weights` names some."""
         from transformers import AutoModelForCausalLM
 
         for name in ("config.json", TOKENIZER, CONFIG):
@@ -38,6 +39,8 @@ class TrainedModel:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
             )
+        if weights is not None:
+            _replace_weights(model, weights)
         self.model, self.device = model.to(device).eval(), device
         self.tokenizer = load_tokenizer(folder)
         config = model.config.get_text_config()
@@ -108,6 +111,20 @@ def _begin_and_end(folder: Path, tokenizer: Tokenizer) -> tuple[int, int]:
     if not ids:
         raise ModelFileError(f"{folder / CONFIG}: names neither a bos_token nor an eos_token of {TOKENIZER}")
     return int(ids[0]), int(ids[-1])
+
+
+def _replace_weights(model: torch.nn.Module, weights: Path) -> None:
+    from safetensors.torch import load_file
+
+    tensors = load_file(weights)
+    try:
+        found = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise ModelFileError(f"{weights}: {str(error).splitlines()[-1].strip()}") from None
+    tied: Any = getattr(model, "_tied_weights_keys", None) or ()
+    missing = [name for name in found.missing_keys if name not in tied]
+    if missing or found.unexpected_keys:
+        raise ModelFileError(f"{weights}: lacks {missing[:3]}, has {found.unexpected_keys[:3]} that the model has not")
 
 
 def chosen_device(setting: str) -> torch.device:
