@@ -60,7 +60,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def figure_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Figures of each set of documents, then all other numbers by dotted name."""
+    """Figures of each set of documents, then other numbers by dotted name, those of parts left out."""
     from tasks.evaluation.naming import numbers_of
 
     rows = list[dict[str, str]]()
@@ -68,7 +68,8 @@ def figure_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
         if isinstance(found, Mapping) and "bits_per_byte_low" in found:
             rows += _set_rows(name, found)
     for name, value in numbers_of({key: value for key, value in report.items() if not _is_set(value)}).items():
-        rows.append({"figure": name, "value": f"{value:,.6g}", "interval": ""})
+        if ".by_" not in name:
+            rows.append({"figure": name, "value": f"{value:,.6g}", "interval": ""})
     return rows
 
 

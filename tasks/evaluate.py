@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.errors import EvaluationError
-from params.evaluate import EvaluateParams
-from tasks.artifacts.digest import write_atomic
+from params.evaluate import EvaluateParams, QuizParams
+from tasks.artifacts.digest import digest_file, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run, num_cores
 from tasks.stage import stage
@@ -15,10 +15,24 @@ if TYPE_CHECKING:
     from tasks.evaluation.documents import Documents
 
 SPLITS = ("validation", "test")
-REPORT = "evaluation.json"
+REPORT, SAMPLES = "evaluation.json", "samples.json"
 
 
-@stage(version=2)
+def identity(params: EvaluateParams, run: Run, *_inputs: Manifest) -> EvaluateParams:
+    """The parameters, with digests in the place of the paths of quizzes."""
+    quizzes = tuple(quiz.model_copy(update={"path": _digest_of(quiz)}) for quiz in params.quizzes)
+    return params.model_copy(update={"quizzes": quizzes})
+
+
+def check_quizzes(params: EvaluateParams) -> None:
+    """Refuse questions that cannot be asked, before anything is trained."""
+    from tasks.evaluation.quizzes import read_quiz
+
+    for quiz in params.quizzes:
+        read_quiz(quiz)
+
+
+@stage(version=2, identity=identity)
 def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: Path, run: Run) -> Metrics:
     """evaluation.json with all figures by dotted name, and the losses of each document in documents/."""
     from tasks.evaluation.evaluating import evaluate_model
@@ -34,6 +48,7 @@ def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: 
     done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"))
     for split, losses in done.losses.items():
         write_losses(out / "documents" / f"{split}.arrow", losses)
+    write_atomic(out / SAMPLES, json.dumps(done.samples, indent=1, ensure_ascii=False) + "\n")
     report = {"documents": splits.digest, "model": model.digest, **done.report}
     write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return _metrics(report)
@@ -49,6 +64,13 @@ def held_out(params: EvaluateParams, splits: Manifest, split: str) -> "Documents
     if not documents.ids:
         raise EvaluationError(f"the {split} split has no text to evaluate on; raise split.{split} or bring more text")
     return documents
+
+
+def _digest_of(quiz: QuizParams) -> str:
+    path = Path(quiz.path).expanduser()
+    if not path.is_file():
+        raise EvaluationError(f"evaluate.quizzes: {quiz.name}: {path} does not exist; name a .jsonl file")
+    return digest_file(path)
 
 
 def _metrics(report: dict[str, Any]) -> Metrics:

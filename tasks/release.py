@@ -114,7 +114,7 @@ def _evidence(
         verdict=stop["verdict"],
         figures=numbers_of(report),
         quality=quality,
-        contaminated={name: found["share"] for name, found in report.get("contamination", {}).items()},
+        contaminated=_shares(report),
         decode_tokens_per_s=variants.metrics.values.get(f"{params.serve}_decode_tokens_per_s"),
     )
 
@@ -133,6 +133,11 @@ def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest,
     place_file(graph.folder / "checks.json", bundle / "checks.json")
     place_file(model.folder / "stop.json", bundle / "stop.json")
     shutil.copyfile(generator.__file__, bundle / "generate.py")
+
+
+def _shares(report: dict[str, Any]) -> dict[str, float] | None:
+    found = report.get("contamination")
+    return None if found is None else {name: figures["share"] for name, figures in found.items()}
 
 
 def _describe(

@@ -66,9 +66,9 @@ def build_index(items: Items, *, max_ngrams: int = MAX_NGRAMS) -> Index:
     return Index(
         table=SearchTable(
             keys=keys,
-            filter=bits_of(keys, _num_bits(len(keys))),
+            filter=bits_of(keys, num_bits(len(keys))),
             lengths=np.unique(num_tokens[is_short]),
-            anchors=bits_of(anchors[is_short], _num_bits(int(is_short.sum()))),
+            anchors=bits_of(anchors[is_short], num_bits(int(is_short.sum()))),
             bound=np.uint64(bound),
         ),
         starts=starts,
@@ -131,6 +131,6 @@ def _gather(items: Items, column: str, kind: type[Number]) -> npt.NDArray[Number
     return values
 
 
-def _num_bits(number: int) -> int:
+def num_bits(number: int) -> int:
     """Between 8 and 16 bits for each of a number of hashes; a power of two."""
     return max(64, 1 << (8 * number).bit_length())

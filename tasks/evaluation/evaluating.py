@@ -1,15 +1,20 @@
 """Everything that is measured of a model, as one report: the same for a checkpoint, an ONNX file and a released one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from params.evaluate import EvaluateParams
+from tasks.evaluation.bias import measure_bias, read_pairs
 from tasks.evaluation.documents import Documents
 from tasks.evaluation.figures import Bootstrap, all_figures
+from tasks.evaluation.generation import describe_harm, describe_samples, write_samples
 from tasks.evaluation.language_model import LanguageModel
 from tasks.evaluation.losses import DocumentLosses, document_losses
+from tasks.evaluation.memorisation import measure_canaries, measure_memorisation
+from tasks.evaluation.overlap import measure_contamination
+from tasks.evaluation.quizzes import Question, ask, read_quiz
 
 
 @dataclass(frozen=True)
@@ -20,15 +25,56 @@ class Evaluation:
     """Sections of evaluation.json; every number in them has a dotted name."""
     losses: dict[str, DocumentLosses]
     """By set of documents."""
+    samples: list[dict[str, str]] = field(default_factory=list)
+    """What the model wrote: prompt and continuation."""
 
 
 def evaluate_model(
     model: LanguageModel, params: EvaluateParams, sets: Mapping[str, Documents], *, training: Sequence[Path]
 ) -> Evaluation:
-    """Measure a model on sets of documents; `training` are the shards it learned from, where they are at hand."""
+    """Measure a model on sets of documents; `training` are the shards it learned from, where they are at hand.
+
+    Raises EvaluationError where a quiz or a canary cannot be used.
+    """
     bootstrap = Bootstrap(params.bootstrap_samples, params.confidence, params.seed)
+    quizzes = {quiz.name: read_quiz(quiz) for quiz in params.quizzes}
     losses = {
         name: document_losses(model, documents, batch_tokens=params.batch_tokens) for name, documents in sets.items()
     }
     report: dict[str, Any] = {name: all_figures(found, bootstrap) for name, found in losses.items()}
-    return Evaluation(report, losses)
+    samples = list[dict[str, str]]()
+    if params.generation is not None and sets:
+        samples = write_samples(model, sets[list(sets)[-1]], params.generation, seed=params.seed)
+        report |= {"generation": describe_samples(samples), "harm": describe_harm(samples)}
+    report |= dict(_of_training(model, params, sets, quizzes, training))
+    if params.canaries is not None:
+        report["canaries"] = measure_canaries(model, params.canaries, seed=params.seed)
+    if params.bias:
+        report["bias"] = measure_bias(model, read_pairs())
+    if quizzes:
+        report["quiz"] = {
+            quiz.name: ask(model, quiz, quizzes[quiz.name], bootstrap, batch_tokens=params.batch_tokens)
+            for quiz in params.quizzes
+        }
+    return Evaluation(report, losses, samples)
+
+
+def _of_training(
+    model: LanguageModel,
+    params: EvaluateParams,
+    sets: Mapping[str, Documents],
+    quizzes: Mapping[str, Sequence[Question]],
+    training: Sequence[Path],
+) -> Iterator[tuple[str, Any]]:
+    """What can be told only where the training text is at hand."""
+    if training and params.memorisation is not None:
+        yield "memorisation", measure_memorisation(model, training, params.memorisation)
+    if training and params.contamination is not None:
+        texts: dict[str, Sequence[str]] = {name: documents.texts for name, documents in sets.items()}
+        texts |= {name: [_text_of(question) for question in asked] for name, asked in quizzes.items()}
+        yield "contamination", measure_contamination(texts, training, params.contamination)
+
+
+def _text_of(question: Question) -> str:
+    """A question with its right answer."""
+    return question.prompt + (question.choices[question.answer] if question.choices else question.target)

@@ -41,8 +41,8 @@ class Evidence:
     """Of evaluation.json by dotted name, and those of the served file under served."""
     quality: Mapping[str, Tree]
     """quality.json: figures by variant."""
-    contaminated: Mapping[str, float]
-    """Share of each evaluation set that the training text contains."""
+    contaminated: Mapping[str, float] | None
+    """Share of each evaluation set that the training text contains; None where that was not measured."""
     decode_tokens_per_s: float | None
 
 
@@ -83,8 +83,10 @@ def _limits(limits: Mapping[str, LimitParams], figures: Mapping[str, float]) -> 
             yield GateCheck(name, None, f"{_text(limit)} (no such figure; there is {', '.join(alike[:_SHOWN])})", False)
 
 
-def _contamination(limit: float | None, shares: Mapping[str, float]) -> Iterator[GateCheck]:
-    if limit is not None:
+def _contamination(limit: float | None, shares: Mapping[str, float] | None) -> Iterator[GateCheck]:
+    if limit is not None and shares is None:
+        yield GateCheck("contamination", None, "measured (evaluate.contamination)", False)
+    elif limit is not None and shares is not None:
         yield from (_at_most(f"contamination.{name}.share", share, limit) for name, share in sorted(shares.items()))
 
 

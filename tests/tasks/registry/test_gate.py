@@ -69,5 +69,10 @@ def test_each_contaminated_set_fails_by_name():
     assert failed(GateParams(max_contaminated=None), contaminated={"quiz": 1.0}) == []
 
 
+def test_contamination_that_was_not_measured_is_not_taken_for_none():
+    assert failed(contaminated=None) == ["contamination"]
+    assert failed(GateParams(max_contaminated=None), contaminated=None) == []
+
+
 def test_a_loss_that_is_no_number_fails():
     assert failed(figures={"served.bits_per_byte": math.nan}) == ["served.bits_per_byte"]
