@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,6 +10,7 @@ from flows.console import progress, say
 from flows.home import Home, open_home
 from flows.manual import SERVE
 from flows.models import newest_model
+from params.errors import ParameterError
 from params.load import parse_assignments
 from params.serve import ServeParams
 from tasks.artifacts.record import run_records
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _REGISTRY_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """The registry is asked every few seconds anyway; MLflow's own patience is minutes."""
+
+_NEEDED = ("fastapi", "httptools", "prometheus_client", "uvicorn")
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -47,6 +51,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ParameterError(f"serving needs {', '.join(missing)}; install them: pip install 'gristmill[serve]'")
     from tasks.serving.api_keys import read_keys
     from tasks.serving.server import serve as run
 

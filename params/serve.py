@@ -38,7 +38,7 @@ class ServeParams(Params):
     max_body_bytes: int = Field(default=1_000_000, ge=1)
     """Largest request; a larger one gets 413."""
     body_timeout_s: float = Field(default=10.0, gt=0)
-    """Time in which a request must have arrived whole; then 408."""
+    """Time in which a request's head must have arrived, and again its body; then it is closed, or gets 408."""
     request_timeout_s: float = Field(default=300.0, gt=0)
     """Time for the whole answer, waiting included; then 504."""
     send_timeout_s: float = Field(default=30.0, gt=0)

@@ -16,6 +16,7 @@ from params.errors import ParameterError, ServerError
 from params.serve import ServeParams
 from tasks.serving.api_keys import VARIABLE, ApiKeys
 from tasks.serving.app import make_app
+from tasks.serving.connection import connection_class
 from tasks.serving.door import LOOPBACK
 from tasks.serving.metrics import ServerMetrics
 from tasks.serving.service import Service, Source
@@ -47,6 +48,7 @@ async def _serve(
     await service.start()
     config = uvicorn.Config(
         make_app(service, keys),
+        http=connection_class(params.body_timeout_s),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -274,6 +274,16 @@ def test_a_server_with_keys_answers_to_those_who_have_one(bundle, serve):
             head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
             slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
             assert slow.recv(12) == b"HTTP/1.1 408"
+        for head in (b"", b"GET /health HTTP/1.1\r\nHost: local"):
+            with socket.create_connection((address.host, address.port), timeout=60) as silent:
+                silent.sendall(head)
+                assert silent.recv(1) == b""  # closed
+        with socket.create_connection((address.host, address.port), timeout=60) as silent:
+            silent.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b"ok" not in silent.recv(4096):
+                pass
+            silent.sendall(b"GET")
+            assert silent.recv(1) == b""
 
 
 def test_sigterm_lets_requests_end_and_refuses_new_ones(bundle, serve):
