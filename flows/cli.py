@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flows import (
-    generating,
+from flows import generating
     housekeeping,
     manual,
     measuring,
@@ -18,14 +18,14 @@ from flows import (
     presets,
     promoting,
     reporting,
-    running,
-    serving,
+from flows import retraining, running, serving, standing
     ui,
 )
 from flows.console import report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
 from params.errors import GristmillError
+from params.pipeline import STAGES
 from params.schema import DEFAULT_PATH
 
 Command = Callable[[argparse.Namespace], int]
@@ -111,6 +111,8 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
             help="read this file or folder instead of the preset's sources; may be repeated",
         )
         added.add_argument("--name", metavar="MODEL", help="name of the registered model (release.model_name)")
+        if name == "run":
+            added.add_argument("--until", metavar="STAGE", choices=STAGES, help="end after this stage: shard, train …")
         if name == "estimate":
             _add_estimate_options(added)
         if name == "notify":
@@ -210,6 +212,8 @@ def _add_rest(commands: Commands) -> None:
     served = _add(commands, "ui", ui.ui, help="open both UIs on the home's data", about=manual.UI)
     served.add_argument("--prefect-port", type=_count, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
     served.add_argument("--mlflow-port", type=_count, default=_MLFLOW_PORT, metavar="PORT", help=f"({_MLFLOW_PORT})")
+    retraining.add_parser(_add, commands)
+    standing.add_parsers(_add, commands)
     _add(commands, "presets", presets.list_presets, help="list the presets", about=manual.PRESETS)
     schema = _add(
         commands, "schema", presets.write_schema, help="write the JSON schema of presets", about=manual.SCHEMA

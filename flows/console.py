@@ -8,9 +8,13 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from tasks.context import Run
 
 OUR_LOGGERS = ("tasks", "flows")
 LOG_FILE = "gristmill.log"
@@ -92,6 +96,24 @@ def report_crash(logs: Path, kind: type[BaseException], error: BaseException, wh
     say(f"gristmill: error: {kind.__name__}: {error}\nThis is a fault of gristmill; the traceback is in {path}")
 
 
+class RunFilter(logging.Filter):
+    """Gives every record the id of the run and the stage under work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run: Run | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let all pass, named."""
+        record.run = self.run.record.run_id if self.run is not None else "-"
+        record.stage = self.run.stage if self.run is not None and self.run.stage else "-"
+        return True
+
+
+WHICH_RUN = RunFilter()
+"""Of the log file; begin_run tells it the run."""
+
+
 class _ConsoleHandler(logging.Handler):
     """One plain line per record; on a terminal the beginning of a stage only changes the spinner."""
 
@@ -122,5 +144,8 @@ def _spinner(console: Console) -> Iterator[Progress | None]:
 
 def _file_handler(logs: Path) -> logging.Handler:
     handler = logging.FileHandler(logs / LOG_FILE, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(WHICH_RUN)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(process)d %(run)s %(stage)s %(levelname)s %(name)s: %(message)s")
+    )
     return handler

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.database import database_settings
 from params.errors import ParameterError, StoreError
 from tasks.artifacts.digest import digest_file, digest_value
 from tasks.artifacts.memory import limit_arenas
@@ -108,6 +109,7 @@ def environment(home: Home) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(home.cache / "inductor"),
         "MPLCONFIGDIR": str(home.cache / "matplotlib"),
         "MPLBACKEND": "agg",
+        **database_settings(),
     }
 
 

@@ -13,10 +13,12 @@ from flows.console import make_console
 from flows.home import Home, locate_home, open_home
 from flows.runs import is_alive
 from params.errors import ParameterError, StoreError
+from tasks.arrivals.ledger import unique_results
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord, remove_record, run_records
 from tasks.artifacts.store import Store, size_of
 from tasks.duplicates.chain import results_in_use
+from tasks.registry.lineage import ancestors
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -91,6 +93,7 @@ def show_run(arguments: argparse.Namespace) -> int:
         "MLflow run": record.mlflow_run_id,
         "Prefect flow run": record.flow_run_id,
         "model": record.model_version,
+        "notes": "; ".join(record.notes) or None,
     }
     for name, value in facts.items():
         print(f"{name:<17} {value if value is not None else '-'}")
@@ -144,10 +147,17 @@ def _bears_alias(record: RunRecord) -> bool:
 def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Iterator[Path]:
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
     referenced |= {("dedup", fingerprint) for fingerprint in results_in_use(store.root)}
+    referenced |= {(made.stage, made.fingerprint) for made in _arrived(store)}
     yield from (r.folder for r in list(store.results()) if (r.stage, r.fingerprint) not in referenced)
     if drafts:
         yield from store.drafts()
     yield from store.removed()
+
+
+def _arrived(store: Store) -> list[Manifest]:
+    """What the batches of any ledger stand on: without it they would have to be read again."""
+    held = (store.find(unique.stage, unique.fingerprint) for unique in unique_results(store.root))
+    return ancestors([found for found in held if found is not None], store)
 
 
 def find_run(home: Home, start: str | None = None, *, stage: str | None = None) -> RunRecord:

@@ -171,3 +171,30 @@ SCHEMA = """\
 Write the JSON schema of presets beside the built-in ones and print its path. Editors then complete and check keys:
 
   # yaml-language-server: $schema=/path/to/schema.json"""
+UP = """\
+Start a stack that stays when the terminal closes: Prefect server, MLflow server and a worker, with the deployments,
+the automations and, with --nightly, a schedule that retrains the model of a preset as new text arrives. All of it
+listens on this machine alone. Called again it only renews the deployments and the schedule.
+
+  gristmill up
+  gristmill up --nightly my-preset.yaml
+  gristmill up --nightly my-preset.yaml --cron "30 3 * * 1-5"
+
+GRISTMILL_DATABASE_URL=postgresql://user:password@host/name keeps Prefect's and MLflow's data in PostgreSQL."""
+DOWN = """\
+End the stack that `gristmill up` started: worker, servers and the runs under way, which go on from their last
+checkpoint when they are started again.
+
+  gristmill down"""
+STATUS = """\
+Say what of the stack runs and where. Exits with 1 when a part is down, so that a monitor can call it.
+
+  gristmill status"""
+RETRAIN = """\
+Look for new, changed and withdrawn files in the sources of a preset. Only what is new is read, cleaned and compared
+with all earlier text. With evidence (so many new tokens, text that the champion finds hard, its age; section retrain) a
+new model is trained, from the champion's weights or from scratch; it becomes champion if it is better and has not
+forgotten old text. Without evidence the run says why and ends.
+
+  gristmill retrain my-preset.yaml
+  gristmill retrain my-preset.yaml --set retrain.min_new_tokens=1000000 --set retrain.replay=0.5"""

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from flows.home import open_home
+from flows.home import Home, open_home
 
 _GRACE_S = 10.0
 
@@ -20,13 +20,26 @@ _GRACE_S = 10.0
 def main(arguments: list[str]) -> int:
     """Serve MLflow's UI on a home's data until standard input ends."""
     home = open_home(Path(arguments[0]))
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # halves the start; evaluations of agents only
-    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", arguments[1]]
-    stores = ["--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]
-    stores += ["--default-artifact-root", home.mlflow_artifacts.as_uri(), "--workers", "1"]
-    server = subprocess.Popen(command + stores, stdin=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        server_command(home, int(arguments[1])), env=os.environ | server_environment(), stdin=subprocess.DEVNULL
+    )
     threading.Thread(target=_end_with_command, args=(server,), daemon=True).start()
     return server.wait()
+
+
+def server_command(home: Home, port: int) -> list[str]:
+    """MLflow's server on a home's data, for this machine alone; the database stands in its environment."""
+    where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    artifacts = ["--default-artifact-root", home.mlflow_artifacts.as_uri()]
+    return [sys.executable, "-P", "-m", "mlflow", "server", *where, *artifacts]
+
+
+def server_environment() -> dict[str, str]:
+    """Its database, whose URL may hold a password: on the command line everybody could read it."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"],
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # halves the start; evaluations of agents only
+    }
 
 
 def _end_with_command(server: "subprocess.Popen[bytes]") -> None:

@@ -39,7 +39,13 @@ def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shard
         if any(order.do == "last_phase" for order in orders.read_new()):
             log.info("train.%s: the last phase, as was asked", phase.name)
             break
+    run.reach(train.name)
     return models[-1]
+
+
+def has_trained(manifests: Mapping[str, Manifest]) -> bool:
+    """Whether a run has come to the end of a training."""
+    return any(stage.partition(".")[0] == train.name for stage in manifests)
 
 
 def trained(manifests: Mapping[str, Manifest]) -> Manifest:

@@ -2,13 +2,13 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prefect import flow
 
-from flows.phases import check_examples, final_objective, train_phases
+from flows.phases import check_examples, final_objective, has_trained, train_phases
 from flows.runs import begin_run
-from flows.summary import publish_losses_table, publish_stage_table, tag_outcome
+from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
 from params.load import load_params
 from params.objective import NOT_RELEASED
 from params.pipeline import PipelineParams
@@ -16,7 +16,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import clean
 from tasks.compress import compress
-from tasks.context import Run
+from tasks.context import Reached, Run
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup, extend_index
 from tasks.evaluate import check_quizzes, evaluate
@@ -32,10 +32,37 @@ from tasks.train_tokenizer import train_tokenizer
 
 log = logging.getLogger(__name__)
 
+Until = Literal[
+    "survey",
+    "ingest",
+    "clean",
+    "dedup",
+    "split",
+    "decontaminate",
+    "train_tokenizer",
+    "shard",
+    "train",
+    "evaluate",
+    "export",
+    "compress",
+    "release",
+]
+"""A stage to end with, an enumeration in the Prefect UI."""
+
+
+class Prepared(NamedTuple):
+    """Text that may be learned from."""
+
+    files: Manifest
+    cleaned: Manifest
+    unique: Manifest
+    splits: Manifest
+
 
 class Candidate(NamedTuple):
     """What the gate decides on."""
 
+    model: Manifest
     released: Manifest
     evaluation: Manifest
 
@@ -47,24 +74,35 @@ class Outcome:
     record: RunRecord
     manifests: dict[str, Manifest]
     registered: Registered | None
-    """None where training made a model that is not released."""
+    """None where the run ended before the registry, or training made a model that is not released."""
+    until: str | None = None
+    """The stage that the run was to end with."""
 
 
 @flow(persist_result=False)
-def pipeline(preset: str = "quickstart", overrides: dict[str, Any] | None = None) -> Outcome:
+def pipeline(
+    preset: str = "quickstart", overrides: dict[str, Any] | None = None, until: Until | None = None
+) -> Outcome:
     """Turn raw text into a released language model; stages whose results are stored are reused.
 
     Args:
         preset: Name of a built-in preset, or path of a .yaml file where the flow runs.
         overrides: Values laid over the preset, nested or dotted, such as {"train.seed": 7}.
+        until: The last stage to run; none for all of them and the registry.
     """
-    params = load_params(preset, overrides)
-    with begin_run(params, preset, overrides or {}) as run:
-        candidate = chain(params, run)
+    return run_chain(load_params(preset, overrides), preset, overrides or {}, until=until)
+
+
+def run_chain(p: PipelineParams, preset: str, overrides: dict[str, Any], *, until: Until | None = None) -> Outcome:
+    """The stages of a run inside a flow, and the registry unless the run ends before."""
+    with begin_run(p, preset, overrides, until=until) as run:
+        try:
+            candidate = chain(p, run)
+        except Reached:
+            return conclude(run, None)
         if candidate is None:
             return conclude(run, None)
-        registered = register(params.release, candidate.released, candidate.evaluation, run=run)
-        return conclude(run, registered)
+        return conclude(run, register(p.release, candidate.released, candidate.evaluation, run=run))
 
 
 def chain(p: PipelineParams, run: Run) -> Candidate | None:
@@ -82,6 +120,12 @@ def chain(p: PipelineParams, run: Run) -> Candidate | None:
     extend_index(p.dedup, cleaned, unique, run=run)
     splits = split(p.split, unique, run=run)
     clean_splits = decontaminate(p.decontaminate, splits, run=run)
+    return learn(p, Prepared(files, cleaned, unique, clean_splits), run)
+
+
+def learn(p: PipelineParams, text: Prepared, run: Run) -> Candidate | None:
+    """The stages from prepared text to the bundle that may be released, or None as `chain` says."""
+    clean_splits = text.splits
     tokenizer = train_tokenizer(p.tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
     model = train_phases(p, tokenizer, clean_splits, shards, run=run)
@@ -93,16 +137,18 @@ def chain(p: PipelineParams, run: Run) -> Candidate | None:
     graph = export(p.export, model, shards, run=run)
     variants = compress(p.compress, graph, shards, run=run)
     made = (clean_splits, shards, model, evaluation, graph, variants)
-    released = release(p.release, files, cleaned, unique, *made, run=run)
-    return Candidate(released, evaluation)
+    released = release(p.release, *text[:3], *made, run=run)
+    return Candidate(model, released, evaluation)
 
 
 def conclude(run: Run, registered: Registered | None) -> Outcome:
-    """Record the model version and show the stages in both UIs."""
+    """Record the model version, if any, and show the stages in both UIs."""
     if registered is not None:
         version = f"models:/{registered.name}/{registered.version}"
         run.update(run.record.model_copy(update={"model_version": version, "decision": registered.decision}))
-    tag_outcome(run, registered)
+    if has_trained(run.manifests):
+        tag_outcome(run, registered)
     publish_stage_table(run)
     publish_losses_table(run)
-    return Outcome(run.record.ended("completed"), run.manifests, registered)
+    publish_links(run)
+    return Outcome(run.record.ended("completed"), run.manifests, registered, run.until)

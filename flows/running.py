@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from contextlib import nullcontext
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace, more: Mapping[str, Any] = MappingProxyTyp
     params = load_params(arguments.preset, overrides)
     home = open_home(params.run.home)
     with progress(home.logs), full_disk_explained(home):
-        outcome = run_flow(PrefectServer(home), arguments.preset, overrides)
+        until = getattr(arguments, "until", None)
+        server, called = PrefectServer(home), {"preset": arguments.preset, "overrides": overrides}
+        outcome: Outcome = call_flow(server, "flows.pipeline", "pipeline", **called, until=until)
     options = f" --home {shlex.quote(str(arguments.home))}" if arguments.home else ""
     print_outcome(make_console(), outcome, options)
     if (report := report_path(home, outcome.record)).exists():
@@ -96,21 +99,20 @@ def sources_of(paths: list[Path]) -> list[dict[str, str]]:
     return sources
 
 
-def run_flow(server: PrefectServer, preset: str, overrides: dict[str, Any]) -> "Outcome":
-    """Call the flow. While the server starts, MLflow and Prefect are imported and MLflow's database is opened."""
+def call_flow(server: PrefectServer, module: str, name: str, **parameters: Any) -> Any:
+    """Call a flow. While the server starts, MLflow and Prefect are imported and MLflow's database is opened."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     _open_mlflow()
     server.announce()
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.pipeline import pipeline
-
+    called = getattr(import_module(module), name)
     server.ready()
     # Joining the heartbeat thread takes a second at the end of the flow. Only a server that outlives this process
     # needs heartbeats to see it dead.
     quick = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if server.own_api is None else nullcontext()
     with quick:
-        return pipeline(preset, overrides)
+        return called(**parameters)
 
 
 def _open_mlflow() -> None:

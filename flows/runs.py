@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from flows.console import prefect_logs
+from flows.console import WHICH_RUN, prefect_logs
 from flows.endings import announce_death, how_it_ended, told_at_end
 from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
 from flows.reporting import report_run
+from flows.slots import training_slot
 from params.pipeline import PipelineParams
 from tasks.artifacts.lock import is_locked, locked
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord, run_records
@@ -32,7 +33,9 @@ _MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KIL
 
 
 @contextmanager
-def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) -> Iterator[Run]:
+def begin_run(
+    params: PipelineParams, preset: str, overrides: dict[str, Any], *, until: str | None = None
+) -> Iterator[Run]:
     """A run inside a Prefect flow, recorded in the store and in MLflow, whatever ends it."""
     home = open_home(params.run.home)
     store = Store(home.store)
@@ -43,7 +46,9 @@ def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) ->
     engine = Engine(params.run, num_workers=params.run.workers or num_cores(), scratch=lock.with_suffix(""))
     with prefect_logs(), told, engine, locked(lock):
         tracker = _start_tracker(home, params, record)
-        run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker, engine=engine)
+        run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker, engine=engine, until=until)
+        run.training_slot = training_slot
+        WHICH_RUN.run = run
         run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id, "flow_run_id": _flow_run_id()}))
         with guarded(params.notify, record, home, lock=lock, model=model):
             try:
@@ -51,6 +56,7 @@ def begin_run(params: PipelineParams, preset: str, overrides: dict[str, Any]) ->
                 yield run
             finally:
                 _end(run, home, params, sys.exc_info()[1])
+                WHICH_RUN.run = None
                 store.release()
                 lock.unlink(missing_ok=True)
 

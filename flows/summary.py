@@ -1,6 +1,7 @@
 """What a run made, for the console, the Prefect UI and MLflow."""
 
 import json
+import os
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import BY_SOURCE
 from tasks.context import Run
+from tasks.notices.redaction import redacted
 from tasks.stage import headline, rate
 from tasks.train import MODEL
 
@@ -62,10 +64,32 @@ def publish_stage_table(run: Run) -> None:
     create_table_artifact(table=rows, key="stages", description=f"Run {run.record.run_id} of {run.record.preset}")
 
 
+def publish_links(run: Run) -> None:
+    """Links from the Prefect flow run to the run in MLflow and to its report there, where MLflow has an address."""
+    from prefect.artifacts import create_link_artifact
+
+    base = mlflow_address()
+    if run.tracker is None or base is None:
+        return
+    page = f"{base}/#/experiments/{run.tracker.experiment_id}/runs/{run.record.mlflow_run_id}"
+    create_link_artifact(page, link_text="figures and curves in MLflow", key="mlflow")
+    if "release" in run.manifests:
+        create_link_artifact(f"{page}/artifacts", link_text="report and plots in MLflow", key="report")
+
+
+def mlflow_address() -> str | None:
+    """Where MLflow's pages are: its server, or that of the stack on the same database."""
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    found = uri if uri.startswith(("http://", "https://")) else os.environ.get("GRISTMILL_MLFLOW_URL")
+    return redacted(found.rstrip("/")) if found else None
+
+
 def publish_losses_table(run: Run) -> None:
     """What each source lost by which rule, as an artifact of the Prefect flow run."""
     from prefect.artifacts import create_table_artifact
 
+    if "clean" not in run.manifests:
+        return
     path = run.manifests["clean"].folder / BY_SOURCE
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     create_table_artifact(table=rows, key="clean-by-source", description="Documents kept and rejected by clean")
@@ -84,6 +108,9 @@ def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> No
     """The report at the end of a run; `options` goes with the commands that it names."""
     console.print()
     console.print(_stage_table(outcome))
+    if outcome.until is not None:
+        console.print(f"Ended with {outcome.until}, as was asked; gristmill run goes on from there.")
+        return
     for line in _facts(outcome):
         console.print(line)
     if outcome.registered is not None:

@@ -15,12 +15,30 @@ from params.notify import NotifyParams
 from params.objective import FROM_EXAMPLES, IN_CHAT, SENTINEL
 from params.prune import PruneParams
 from params.release import ReleaseParams
+from params.retrain import RetrainParams
 from params.run import RunParams
 from params.shard import ShardParams
 from params.split import SplitParams
 from params.survey import SurveyParams
 from params.train import PhaseParams, TrainParams
 from params.train_tokenizer import TrainTokenizerParams
+
+STAGES = (
+    "survey",
+    "ingest",
+    "clean",
+    "dedup",
+    "split",
+    "decontaminate",
+    "train_tokenizer",
+    "shard",
+    "train",
+    "evaluate",
+    "export",
+    "compress",
+    "release",
+)
+"""In the order in which a run comes to them."""
 
 
 class PipelineParams(Params):
@@ -56,6 +74,8 @@ class PipelineParams(Params):
     """Quantized variants."""
     release: ReleaseParams = ReleaseParams()
     """Registry and gate."""
+    retrain: RetrainParams = RetrainParams()
+    """When the model is trained again, and how: never part of a result's identity by itself."""
     run: RunParams = RunParams()
     """This machine: never part of a result's identity."""
     notify: NotifyParams = NotifyParams()

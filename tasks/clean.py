@@ -39,7 +39,7 @@ def clean(params: CleanParams, documents: Manifest, *, out: Path, run: Run) -> M
     shards = documents.paths("kept/*.arrow")
     unit = partial(filter_shard, params=params, out=out)
     tally = sum(run.map(unit, shards, name="clean shard"), Tally())
-    if not tally.whole.docs_kept:
+    if not tally.whole.docs_kept and not run.is_addition:
         raise SourceError(_nothing_left(tally, params, out))
     _write_report(tally, params, out)
     return _metrics(tally)

@@ -5,10 +5,12 @@ import os
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from params.load import EXAMPLES
 from params.pipeline import PipelineParams
@@ -41,6 +43,10 @@ class Planned:
     reasons: tuple[str, ...]
 
 
+class Reached(Exception):  # noqa: N818 - no error
+    """A run has come to the stage that it was to go to."""
+
+
 class Run:
     """One pipeline run. With `plan` set nothing is made: stages only say whether they would run, and why."""
 
@@ -54,6 +60,7 @@ class Run:
         tracker: Tracker | None = None,
         engine: Engine | None = None,
         plan: list[Planned] | None = None,
+        until: str | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -62,7 +69,14 @@ class Run:
         self.tracker = tracker
         self.engine = engine
         self.plan = plan
+        self.until = until
+        """The last stage of this run; None for all of them."""
+        self.training_slot: Callable[[], AbstractContextManager[None]] = nullcontext
+        """What training is done in, so that two runs do not train at once."""
+        self.is_addition = False
+        """What is read now comes on top of other text: that none of it is fit to learn from is no error."""
         self.manifests: dict[str, Manifest] = {}
+        self._progress: dict[str, UUID] = {}
         self.stage = ""
         """The stage under work."""
 
@@ -82,11 +96,31 @@ class Run:
         self.update(self.record.with_stage(manifest, reused=reused, wall_s=wall_s))
         if self.tracker is not None:
             self.tracker.log_stage(manifest, reused=reused)
+            self.tracker.log_figures(usage_of(manifest, self.settings.price_per_hour, reused=reused, wall_s=wall_s))
+
+    def reach(self, stage: str) -> None:
+        """End the run here where it was to go no further than this stage. Raises Reached."""
+        if stage == self.until:
+            raise Reached(stage)
 
     def update(self, record: RunRecord) -> None:
         """Replace and save the run record."""
         self.record = record
         record.save(self.store.root)
+
+    def show_progress(self, share: float) -> None:
+        """How far the stage under work is, from 0 to 1, as a progress artifact of the flow run."""
+        if self.engine is None:
+            return
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        percent = round(100 * min(max(share, 0.0), 1.0), 1)
+        if self.stage not in self._progress:
+            key = f"progress-{self.stage.replace('.', '-').replace('_', '-')}"
+            made = create_progress_artifact(percent, key=key, description=f"{self.stage} of {self.record.run_id}")
+            self._progress[self.stage] = cast(UUID, made)
+        else:
+            update_progress_artifact(self._progress[self.stage], progress=percent)
 
     def map(self, unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
         """`unit` over items (shards, as a rule), results in item order.
@@ -99,6 +133,16 @@ class Run:
             return self.engine.map(unit, items, name=name)
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(unit, items))
+
+
+def usage_of(manifest: Manifest, price_per_hour: float | None, *, reused: bool, wall_s: float) -> dict[str, float]:
+    """What a stage took of this run's time and money, of memory when it was made, and takes of the disk."""
+    figures = {"seconds": wall_s, "disk_mb": sum(file.size_bytes for file in manifest.files) / 1e6}
+    if not reused:
+        figures["peak_rss_mb"] = manifest.timing.peak_rss_mb
+    if price_per_hour is not None:
+        figures["cost"] = wall_s / 3600 * price_per_hour
+    return {f"usage.{manifest.stage}.{name}": value for name, value in figures.items()}
 
 
 def orders_of(store: Store, record: RunRecord) -> Path:

@@ -51,7 +51,8 @@ def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Met
     unit = partial(_ingest_group, params=params, options=options, out=out, roots=run.roots)
     counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())
     shutil.rmtree(out / _PROGRESS)
-    _check_sources(list(options), counts)
+    if not run.is_addition:
+        _check_sources(list(options), counts)
     _say_encodings(list(options), counts)
     totals = _totals(counts, len(raw))
     return Metrics(

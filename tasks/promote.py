@@ -4,7 +4,7 @@ import getpass
 import json
 import logging
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -87,9 +87,18 @@ def rollback(name: str, request: Request, *, store: Store) -> Event:
 
 
 def consider(
-    client: "MlflowClient", version: "ModelVersion", request: Request, *, store: Store, again: bool = True
+    client: "MlflowClient",
+    version: "ModelVersion",
+    request: Request,
+    *,
+    store: Store,
+    again: bool = True,
+    hold: Sequence[str] = (),
 ) -> Judgement:
-    """Decide on a version and set the aliases that it deserves; without `again` a refusal that still stands is kept."""
+    """Decide on a version and set the aliases that it deserves; without `again` a refusal that still stands is kept.
+
+    `hold` are reasons not to promote it beside those of its gate.
+    """
     name, number = version.name, int(version.version)
     settle(client, name)
     holder = holder_of(client, name, CHAMPION)
@@ -100,7 +109,7 @@ def consider(
     last = [event for event in read_trail(client, name) if event.version == number][-1:]
     if not again and last and (last[0].action, last[0].before) == ("refuse", before):
         return Judgement(name, number, Decision(False, last[0].text), gate["checks"], False)
-    decision = _decide(client, version, holder, gate, store)
+    decision = _decide(client, version, holder, gate, store, hold)
     action = _action(decision, request)
     event = Event(_now(), request.who, action, number, before, request.reason, decision.text)
     _keep(client, version, event, gate, decision)
@@ -117,10 +126,16 @@ def read_gate(version: "ModelVersion", store: Store) -> dict[str, Any]:
 
 
 def _decide(
-    client: "MlflowClient", version: "ModelVersion", holder: str | None, gate: Mapping[str, Any], store: Store
+    client: "MlflowClient",
+    version: "ModelVersion",
+    holder: str | None,
+    gate: Mapping[str, Any],
+    store: Store,
+    hold: Sequence[str],
 ) -> Decision:
     params = GateParams.model_validate(gate["params"]).champion
     failed = [check["name"] for check in gate["checks"] if not check["passed"]]
+    failed += hold
     comparison = None
     if holder is not None:
         champion = client.get_model_version(version.name, holder)

@@ -1,6 +1,7 @@
 """Register a bundle in MLflow's model registry, and promote it when it beats the champion."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -34,21 +35,26 @@ class Registered:
     """Every check of the gate."""
 
 
-def register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run) -> Registered:
+def register(
+    params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run, hold: Sequence[str] = ()
+) -> Registered:
     """The version of this bundle, made unless the registry has it, with the aliases that it deserves.
 
     Every step looks first at what is there, so a call that was killed anywhere is completed by the next one, and the
-    same bundle never becomes two versions.
+    same bundle never becomes two versions. `hold` are reasons not to promote it
+    whatever the gate says.
     """
     from prefect import task
     from prefect.cache_policies import NO_CACHE
 
     as_task = task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)(_register)
-    done: Registered = as_task(params, released, evaluation, run=run)
+    done: Registered = as_task(params, released, evaluation, run=run, hold=hold)
     return done
 
 
-def _register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run) -> Registered:
+def _register(
+    params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run, hold: Sequence[str] = ()
+) -> Registered:
     assert run.tracker is not None, "registering needs MLflow"
     client = run.tracker.client
     with answering_registry(), quiet_mlflow(), one_at_a_time(run.store):
@@ -57,7 +63,7 @@ def _register(params: ReleaseParams, released: Manifest, evaluation: Manifest, *
             version = _make_version(run.tracker, params.model_name, released, evaluation)
         found = client.get_model_version(params.model_name, version)
         request = Request(f"run {run.record.run_id}")
-        judgement = consider(client, found, request, store=run.store, again=False)
+        judgement = consider(client, found, request, store=run.store, again=False, hold=hold)
         current = client.get_model_version(params.model_name, version)
     aliases = tuple(sorted(current.aliases))
     return Registered(params.model_name, int(version), aliases, judgement.decision.text, judgement.checks)

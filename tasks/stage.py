@@ -47,6 +47,9 @@ class Stage:
         positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
         self.input_names = [p.name for p in positional]
         self._num_required = sum(p.default is p.empty for p in positional)
+        rest = (p.name for p in inspect.signature(work).parameters.values() if p.kind is p.VAR_POSITIONAL)
+        self._rest = next(rest, None)
+        """Name of inputs of which there may be any number."""
 
     def __reduce__(self) -> tuple[Callable[[str, str, str], "Stage"], tuple[str, str, str]]:
         """Pickled as its place: a flow goes along with each of its tasks to the processes of a cluster."""
@@ -74,13 +77,17 @@ class Stage:
 
         as_task = task(name=self.name, task_run_name=self.name, cache_policy=NO_CACHE, persist_result=False)(self._run)
         as_task(params, *inputs, run=run)
+        run.reach(self.name)
         return run.manifests[self.name]
 
     def recipe(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Recipe:
         """What decides the bytes of the result."""
-        assert self._num_required <= len(inputs) <= len(self.input_names), f"{self.name} takes {self.input_names}"
+        names = list(self.input_names)
+        if self._rest is not None:
+            names += [f"{self._rest}.{number}" for number in range(len(inputs) - len(names))]
+        assert self._num_required <= len(inputs) <= len(names), f"{self.name} takes {names}"
         identity = self.identity(params, run, *inputs) if self.identity else params
-        return recipe_of(self.name, self.version, identity, dict(zip(self.input_names, inputs, strict=False)))
+        return recipe_of(self.name, self.version, identity, dict(zip(names, inputs, strict=False)))
 
     def is_stored(self, params: Params, *inputs: Manifest, run: Run) -> bool:
         """Whether the store has the result for these parameters and inputs."""

@@ -75,7 +75,7 @@ def survey(params: SurveyParams, *, out: Path, run: Run) -> Metrics:
     if known != params:
         files = [_files_of(source, run) for source in params.sources]
     write_atomic(out / FILES_NAME, "".join(_file_lines(params, files)))
-    write_atomic(out / SOURCES_NAME, "".join(map(_source_line, params.sources)))
+    write_atomic(out / SOURCES_NAME, "".join(map(source_line, params.sources)))
     counts = {"files": sum(map(len, files)), "bytes": sum(file.size_bytes for found in files for file in found)}
     for source, found in zip(params.sources, files, strict=True):
         counts[f"files.{source.name}"] = len(found)
@@ -113,6 +113,13 @@ def _file_lines(params: SurveyParams, files: list[list[HashedFile]]) -> Iterator
             yield json.dumps({"source": source.name, **asdict(file)}, ensure_ascii=False) + "\n"
 
 
-def _source_line(source: SourceParams) -> str:
+def file_of(line: str) -> tuple[str, str]:
+    """Source and path of a line about a file."""
+    file = json.loads(line)
+    return file["source"], file["path"]
+
+
+def source_line(source: SourceParams) -> str:
+    """What is told of a source, as a line of JSON."""
     fields = source.model_dump(mode="json", include=set(_DESCRIPTION))
     return json.dumps(fields, ensure_ascii=False) + "\n"

@@ -41,13 +41,20 @@ class Tracker:
         self.run_id = run_id
         self._streamed: set[str] = set()
 
+    @property
+    def experiment_id(self) -> str:
+        """Of the run's experiment."""
+        return str(self.client.get_run(self.run_id).info.experiment_id)
+
     def log_config(self, params: PipelineParams) -> None:
         """The whole configuration as an artifact, and flattened under `cfg.` (sources and machine left out)."""
         from mlflow.entities import Param
 
         tree = params.model_dump(mode="json")
         self.log_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), "config.yaml")
-        flat = flatten({key: value for key, value in tree.items() if key not in ("run", "notify", "survey")}, "cfg.")
+        flat = flatten(
+            {key: value for key, value in tree.items() if key not in ("run", "notify", "retrain", "survey")}, "cfg."
+        )
         pairs = [Param(key, str(value)[:_MAX_PARAM_CHARACTERS]) for key, value in flat.items()]
         for start in range(0, len(pairs), _MAX_PARAMS_BATCH):
             self.client.log_batch(self.run_id, params=pairs[start : start + _MAX_PARAMS_BATCH])
@@ -94,6 +101,17 @@ class Tracker:
         tags = [InputTag("mlflow.data.context", context)]
         self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
 
+    def log_figures(self, figures: Mapping[str, float]) -> None:
+        """Figures of the run that belong to no stage."""
+        from mlflow.entities import Metric
+
+        now = _now_ms()
+        self.client.log_batch(self.run_id, metrics=[Metric(key, value, now, 0) for key, value in figures.items()])
+
+    def log_rows(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        """A table as an artifact of the run."""
+        self.log_text(json.dumps(list(rows), ensure_ascii=False, indent=1), name)
+
     def log_text(self, text: str, name: str) -> None:
         """A text as an artifact of the run."""
         with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +135,7 @@ def start_tracker(uri: str, *, experiment: str, run_name: str, artifact_root: Pa
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri)
-    experiment_id = _experiment_id(client, experiment, artifact_root if uri.startswith("sqlite") else None)
+    experiment_id = _experiment_id(client, experiment, None if uri.startswith(("http://", "https://")) else artifact_root)
     run = client.create_run(experiment_id, run_name=run_name, tags={"gristmill.run_id": run_name})
     return Tracker(client, run.info.run_id)
 

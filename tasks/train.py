@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,8 @@ def train(
     if run.tracker is not None:
         run.tracker.log_dataset("shards", shards.digest, "training")
     with _watchers(params, out, run) as watchers:
-        report = _learn(job, watchers, run)
+        with run.training_slot():
+            report = _learn(job, watchers, run)
         watchers.end(report)
     _show_samples(out, run)
     _plot(out, report)
@@ -215,7 +217,7 @@ def _made(record: RunRecord, checkpoint: Path) -> bool:
 def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], None]:
     """Print progress and hand the points to MLflow as they come."""
     last: dict[str, Any] = {}
-    stage = run.stage
+    stage, began = run.stage, time.monotonic()
 
     def show(points: list[dict[str, Any]]) -> None:
         watchers.show(points)
@@ -236,6 +238,9 @@ def _follow(run: Run, watchers: "Watchers") -> Callable[[list[dict[str, Any]]], 
                 f"{last['left_s'] / 60:.0f} min left" if last["left_s"] > 90 else f"{last['left_s']:.0f} s left"
             )
         log.info("%s: %s", stage, ", ".join(parts))
+        if last.get("left_s") is not None:
+            elapsed_s = time.monotonic() - began
+            run.show_progress(elapsed_s / max(elapsed_s + last["left_s"], 1e-9))
         if run.tracker is not None:
             run.tracker.log_curve(stage, points)
 

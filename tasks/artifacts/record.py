@@ -45,6 +45,8 @@ class RunRecord(BaseModel):
     """As models:/name/version, once registered."""
     decision: str | None = None
     """What became of that version, and why."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of it, such as why nothing was trained."""
 
     @classmethod
     def begin(cls, preset: str, overrides: dict[str, Any]) -> "RunRecord":

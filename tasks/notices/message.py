@@ -6,7 +6,9 @@ from typing import Literal
 
 from tasks.notices.wording import FIGURES, WORDS, Language, Wording
 
-Verdict = Literal["converged", "budget", "asked", "completed", "broken", "failed", "interrupted", "killed", "test"]
+Verdict = Literal[
+    "converged", "budget", "asked", "completed", "broken", "failed", "interrupted", "killed", "warning", "test"
+]
 MAX_REASONS = 20
 _MAX_REASON_CHARACTERS = 2_000
 _SHORTEST = 24

@@ -55,6 +55,7 @@ ENGLISH = Wording(
         "failed": "failed",
         "interrupted": "interrupted",
         "killed": "killed",
+        "warning": "needs a look",
         "test": "this is a test",
     },
     figures={
@@ -78,6 +79,7 @@ ENGLISH = Wording(
         "failed": f"mend the cause; {_GOES_ON}",
         "interrupted": _GOES_ON,
         "killed": f"see whether memory ran out (dmesg, the cluster's events); {_GOES_ON}",
+        "warning": "gristmill status says what runs, gristmill runs how the last runs ended",
         "test": "nothing to do: notices arrive here",
     },
 )
@@ -102,6 +104,7 @@ CHINESE = Wording(
         "failed": "失败",
         "interrupted": "被中断",
         "killed": "进程被强行终止",
+        "warning": "需要查看",
         "test": "这是一条测试消息",
     },
     figures={
@@ -124,6 +127,7 @@ CHINESE = Wording(
         "failed": f"请先排除原因；{_RESUME_ZH}",
         "interrupted": _RESUME_ZH,
         "killed": f"请检查是否内存不足（dmesg 或集群事件）；{_RESUME_ZH}",
+        "warning": "gristmill status 显示哪些服务在运行，gristmill runs 显示最近各次运行的结局",
         "test": "无需操作：通知可以送达",
     },
 )

@@ -1,4 +1,4 @@
-"""deploy/prefect.yaml: deployed to a real server and run by a real worker."""
+"""The deployments: the same for gristmill up and prefect.yaml, accepted by a real server, with forms that explain."""
 
 import json
 import subprocess
@@ -6,60 +6,75 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from flows.deployments import DEPLOYMENTS, POOL, Deployed
 from flows.servers import read_address
 
 ROOT = Path(__file__).parents[2]
 
 
+def entrypoint_of(deployed: Deployed) -> str:
+    return f"flows/{deployed.module}.py:{deployed.flow}"
+
+
+def parameters_of(deployed: Deployed) -> dict[str, object]:
+    from flows.deployments import flow_of
+
+    found: dict[str, object] = flow_of(deployed).parameters.model_dump()["properties"]
+    return found
+
+
 @pytest.fixture
-def prefect(shell, finished):
-    """The prefect command on the session's server, from the repository root."""
+def written() -> dict[str, dict[str, object]]:
+    """The deployments of prefect.yaml by name."""
+    tree = yaml.safe_load((ROOT / "deploy" / "prefect.yaml").read_text(encoding="utf-8"))
+    return {made["name"]: made for made in tree["deployments"]}
+
+
+def test_prefect_yaml_and_gristmill_up_deploy_the_same(written):
+    ours = {
+        deployed.name: {
+            "name": deployed.name,
+            "entrypoint": entrypoint_of(deployed),
+            "description": deployed.description,
+            "tags": list(deployed.tags),
+            "parameters": deployed.parameters,
+            "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
+            "work_pool": {"name": POOL, "work_queue_name": deployed.queue},
+        }
+        for deployed in DEPLOYMENTS
+    }
+    assert written == ours
+
+
+def test_prefect_accepts_the_file(shell):
+    """As a team with a server of its own deploys it; the parameters are checked against the flows' schemas."""
     address = read_address(shell.home / "prefect" / "server.json")
     env = shell.env | {
         "PREFECT_API_URL": address.api,
         "PREFECT_HOME": str(shell.home / "prefect"),
         "GRISTMILL_HOME": str(shell.home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_CLI_COLORS": "false",
         "PYTHONWARNINGS": "ignore",
     }
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "prefect", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
-
-    return run
-
-
-def test_a_worker_runs_the_deployed_pipeline(prefect, shell, corpus: Path):
-    made = prefect("work-pool", "create", "--type", "process", "gristmill")
-    assert made.returncode == 0, made.stdout + made.stderr
-    deployed = prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml")
-    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    settings = [item.partition("=") for item in shell.tiny(corpus)[3::2]]
-    overrides = {key: value for key, _, value in settings if key != "survey.sources"}
-    overrides = {key: json.loads(value) for key, value in overrides.items()}
-    overrides["survey.sources"] = [{"name": "text", "path": str(corpus)}]
-    queued = prefect(
-        "deployment", "run", "pipeline/gristmill", "--param", "preset=tiny",
-        "--param", f"overrides={json.dumps(overrides)}",
-    )  # fmt: skip
-    assert queued.returncode == 0, queued.stdout + queued.stderr
-    worked = prefect("worker", "start", "--pool", "gristmill", "--run-once", "--install-policy", "never")
-    assert worked.returncode == 0, worked.stdout + worked.stderr
-    newest = json.loads(sorted((shell.home / "store" / "runs").glob("*.json"))[-1].read_text())
-    assert newest["status"] == "completed", worked.stdout + worked.stderr
-    assert newest["overrides"] == overrides
-    assert all(stage["reused"] for stage in newest["stages"].values())
-    assert newest["model_version"] == "models:/gristmill-tiny/1"
+    command = [sys.executable, "-m", "prefect", "--no-prompt"]
+    pool = [*command, "work-pool", "create", "--type", "process", POOL, "--overwrite"]
+    deploy = [*command, "deploy", "--all", "--prefect-file", "deploy/prefect.yaml"]
+    for arguments in (pool, deploy):
+        done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(DEPLOYMENTS)}" in done.stdout or "successfully" in done.stdout.lower()
 
 
-def test_the_deployment_says_what_its_parameters_mean():
-    from flows.pipeline import pipeline
+@pytest.mark.parametrize("deployed", DEPLOYMENTS, ids=lambda deployed: deployed.full_name)
+def test_every_parameter_in_the_form_is_explained(deployed):
+    unexplained = [name for name, field in parameters_of(deployed).items() if not field.get("description")]
+    assert unexplained == []
 
-    schema = pipeline.parameters.model_dump()
-    assert schema["properties"]["preset"]["default"] == "quickstart"
-    assert "preset" in schema["properties"]["preset"]["description"]
-    assert '{"train.seed": 7}' in schema["properties"]["overrides"]["description"]
+
+def test_the_form_offers_the_stages_to_end_with():
+    from params.pipeline import STAGES
+
+    until = parameters_of(DEPLOYMENTS[0])["until"]
+    assert json.dumps(list(STAGES)) in json.dumps(until)

@@ -1,0 +1,109 @@
+"""What the Prefect server does by itself: mark dead runs as crashed, and have people told of what went wrong."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flows.deployments import TAG
+from flows.stack import HEARTBEAT_S
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.events.actions import RunDeployment
+    from prefect.events.schemas.automations import AutomationCore
+
+ZOMBIE, FAILURE, MISSED = "gristmill: zombie", "gristmill: failure", "gristmill: nightly run did not happen"
+_ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
+_NIGHT_AND_GRACE = timedelta(hours=27)
+
+
+def make_automations(alert: UUID) -> None:
+    """Zombie and failure, made or renewed; `alert` is the deployment that tells people."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        _renew(client, _zombie())
+        _renew(client, _failure(alert))
+
+
+def watch_nightly(nightly: UUID, alert: UUID, preset: str) -> None:
+    """Tell people when more than a day goes by in which the scheduled deployment has not completed."""
+    from prefect.client.orchestration import get_client
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    trigger = EventTrigger(
+        expect={"prefect.flow-run.Completed"},
+        match_related={"prefect.resource.id": f"prefect.deployment.{nightly}", "prefect.resource.role": "deployment"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=_NIGHT_AND_GRACE,
+    )
+    what = f"No scheduled retraining of {preset} has completed for {_NIGHT_AND_GRACE.total_seconds() / 3600:.0f} hours."
+    told = _tell(alert, {"what": what, "preset": preset})
+    with get_client(sync_client=True) as client:
+        _renew(client, AutomationCore(name=MISSED, description=what, trigger=trigger, actions=[told]))
+
+
+def _zombie() -> "AutomationCore":
+    """A run whose heartbeat fails three times in a row is dead: its process or machine is gone."""
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    beat = "prefect.flow-run.heartbeat"
+    trigger = EventTrigger(
+        after={beat},
+        expect={beat, *(f"prefect.flow-run.{end}" for end in _ENDS)},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=3 * HEARTBEAT_S),
+    )
+    crash = ChangeFlowRunState(
+        name=None, state=StateType.CRASHED, message="No heartbeat: its process or machine is gone.", force=False
+    )
+    about = "Marks runs without a heartbeat as crashed, so that the next in the queue starts."
+    return AutomationCore(name=ZOMBIE, description=about, trigger=trigger, actions=[crash])
+
+
+def _failure(alert: UUID) -> "AutomationCore":
+    """Runs that died cannot tell of it themselves, nor can those that failed before they knew their channels."""
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    trigger = EventTrigger(
+        expect={"prefect.flow-run.Crashed", "prefect.flow-run.Failed"},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )
+    what = {
+        "__prefect_kind": "jinja",
+        "template": "Flow run {{ flow_run.name }} of {{ flow.name }}: {{ flow_run.state.name }}. "
+        "{{ flow_run.state.message }}",
+    }
+    about = "Tells people of runs that failed or crashed, by the deployment alert."
+    return AutomationCore(name=FAILURE, description=about, trigger=trigger, actions=[_tell(alert, {"what": what})])
+
+
+def _tell(alert: UUID, parameters: dict[str, Any]) -> "RunDeployment":
+    from prefect.events.actions import RunDeployment
+
+    return RunDeployment(source="selected", deployment_id=alert, parameters=parameters, job_variables=None)
+
+
+def _renew(client: "SyncPrefectClient", automation: "AutomationCore") -> None:
+    """One automation of this name, changed only where it differs, so that its running windows are kept."""
+    found = client.read_automations_by_name(automation.name)
+    for surplus in found[1:]:
+        client.delete_automation(surplus.id)
+    if not found:
+        client.create_automation(automation)
+    elif _content(automation) != _content(found[0]):
+        client.update_automation(found[0].id, automation)
+
+
+def _content(automation: "AutomationCore") -> dict[str, Any]:
+    return automation.model_dump(mode="json", include={"name", "description", "trigger", "actions"})

@@ -1,0 +1,57 @@
+"""A new model from all text there is, and the comparison with the champion that decides about it."""
+
+import logging
+
+from flows.arrivals import Arrived
+from flows.pipeline import Candidate, Prepared, learn
+from flows.weighing import Case
+from params.pipeline import PipelineParams
+from tasks.adopt import AdoptParams, adopt
+from tasks.artifacts.manifest import Manifest
+from tasks.context import Run
+from tasks.decontaminate import decontaminate
+from tasks.evaluate import evaluate
+from tasks.evaluation.losses import read_losses
+from tasks.gather import GatherParams, gather
+from tasks.retraining.comparison import Comparison, compare
+from tasks.retraining.recipe import warm_recipe, whole_recipe
+from tasks.retraining.sizes import sizes_by_source
+from tasks.split import split
+
+log = logging.getLogger(__name__)
+
+
+def prepare(p: PipelineParams, case: Case, arrived: Arrived, run: Run) -> Prepared:
+    """The unique text of all batches, split and free of evaluation text; what is new says so in its source."""
+    gathered = gather(GatherParams(new=case.new if case.champion else ()), *arrived.unique, run=run)
+    splits = split(p.split, gathered, run=run)
+    return Prepared(arrived.files, gathered, gathered, decontaminate(p.decontaminate, splits, run=run))
+
+
+def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candidate | None:
+    """Train from the champion or from scratch, as was judged, and assemble the bundle; None where there can be none."""
+    sizes = sizes_by_source(prepared.splits.paths("train/*.arrow"))
+    if case.judgement.from_scratch or case.champion is None:
+        return learn(whole_recipe(p, sizes), prepared, run)
+    tokenizer = _adopted(case, run).folder / "model"
+    return learn(warm_recipe(p, champion=case.champion.address, tokenizer=tokenizer, sizes=sizes), prepared, run)
+
+
+def compare_with_champion(
+    p: PipelineParams, case: Case, candidate: Candidate, prepared: Prepared, run: Run
+) -> Comparison | None:
+    """Both models on the same held-out documents, old and new; None where there is no champion."""
+    if case.champion is None:
+        return None
+    measured = evaluate.named("champion")(p.evaluate, _adopted(case, run), prepared.splits, run=run)
+    losses = (read_losses(made.folder / "documents" / "test.arrow") for made in (candidate.evaluation, measured))
+    found = compare(*losses, max_forgetting=p.retrain.max_forgetting)
+    log.info("retrain: %s", found)
+    if run.tracker is not None:
+        run.tracker.log_figures({f"retrain.{name}": value for name, value in found.figures.items()})
+    return found
+
+
+def _adopted(case: Case, run: Run) -> Manifest:
+    assert case.champion is not None
+    return case.adopted or adopt(AdoptParams(address=case.champion.address, digest=case.champion.digest), run=run)

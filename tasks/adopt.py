@@ -1,0 +1,133 @@
+"""The champion of the registry as a result of the store: its weights and its tokenizer."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from params.base import Params
+from tasks.artifacts.manifest import Manifest, Metrics
+from tasks.artifacts.store import Store
+from tasks.context import Run
+from tasks.pull import pull_weights
+from tasks.stage import stage
+from tasks.survey import FILES_NAME
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger(__name__)
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version, and what it has learned from."""
+
+    name: str
+    number: int
+    fingerprint: str
+    """Of its result of release."""
+    digest: str
+    bits_per_byte: float
+    made_at: datetime
+    files: frozenset[str] | None
+    """Lines of survey of the files it was made of; None where its results are no longer in the store."""
+    results: tuple[Manifest, ...]
+    """All it was made of, as far as the store has it."""
+
+    @property
+    def address(self) -> str:
+        """As MLflow writes it."""
+        return f"models:/{self.name}/{self.number}"
+
+    @property
+    def age_days(self) -> float:
+        """Since it was registered."""
+        return (datetime.now(UTC) - self.made_at).total_seconds() / 86_400
+
+
+class AdoptParams(Params):
+    """A registered version."""
+
+    address: str
+    """models:/NAME/VERSION."""
+    digest: str
+    """Of its bundle."""
+
+
+class AdoptIdentity(Params):
+    """The same bundle is the same model under any name."""
+
+    digest: str
+
+
+def identity(params: AdoptParams, _run: Run) -> AdoptIdentity:
+    """What was registered."""
+    return AdoptIdentity(digest=params.digest)
+
+
+@stage(version=1, identity=identity)
+def adopt(params: AdoptParams, *, out: Path, run: Run) -> Metrics:
+    """model/ of a registered version: a transformers folder with its tokenizer."""
+    from tasks.registry.bundle import place_folder
+
+    weights = pull_weights(params.address, run.store.root.parent / "cache" / "weights" / "registry")
+    place_folder(weights, out / "model")
+    size = sum(path.stat().st_size for path in (out / "model").iterdir())
+    return Metrics(headline=f"{params.address}, {size / 1e6:,.1f} MB", counts={"bytes": size})
+
+
+def find_champion(name: str, *, run: Run) -> Version | None:
+    """The champion of a model; None where there is none yet."""
+    found = find_versions(name, run=run, alias=CHAMPION)
+    return found[0] if found else None
+
+
+def find_versions(name: str, *, run: Run, alias: str | None = None) -> list[Version]:
+    """The versions of a model, or the one that bears an alias."""
+    from mlflow.exceptions import MlflowException
+
+    assert run.tracker is not None, "the registry needs MLflow"
+    client = run.tracker.client
+    try:
+        registered = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return []
+        raise
+    if alias is None:
+        return [_version(found, run.store) for found in client.search_model_versions(f"name = '{name}'")]
+    number = registered.aliases.get(alias)
+    return [] if number is None else [_version(client.get_model_version(name, str(number)), run.store)]
+
+
+def _version(found: "ModelVersion", store: Store) -> Version:
+    from tasks.registry.lineage import ancestors
+
+    tags = found.tags
+    released = store.find("release", tags["gristmill.fingerprint"])
+    results = tuple(ancestors([released], store)) if released is not None else ()
+    return Version(
+        name=found.name,
+        number=int(found.version),
+        fingerprint=tags["gristmill.fingerprint"],
+        digest=tags["gristmill.digest"],
+        bits_per_byte=float(tags["gristmill.bits_per_byte"]),
+        made_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        files=_files(results),
+        results=results,
+    )
+
+
+def _files(results: Iterable[Manifest]) -> frozenset[str] | None:
+    """What it learned from: its batches, or all files of a run without any."""
+    by_stage = {stage: [found for found in results if found.stage == stage] for stage in ("arrive", "survey")}
+    listings = by_stage["arrive"] or by_stage["survey"]
+    if not listings:
+        return None
+    texts = ((found.folder / FILES_NAME).read_text(encoding="utf-8") for found in listings)
+    return frozenset(line for text in texts for line in text.split("\n") if line)

@@ -1,0 +1,67 @@
+"""gristmill retrain on a home that has a champion: nothing new, new text, and again."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.servers import read_address
+
+NEW_TEXT = """
+The miller of the town has a house by the river, and it is to this house that the farmers bring their corn in autumn.
+Most of it is ground before the winter comes. What is left is kept in a barn with a roof of straw, where the mice that
+live in the walls have a good time of it until the cat of the miller hears them. That cat is older than the barn door.
+"""
+
+
+@pytest.fixture(scope="module")
+def grown(shell, finished, corpus: Path, tmp_path_factory) -> tuple:
+    """A copy of the finished run's home and of its text, which may grow; on the session's server."""
+    root = tmp_path_factory.mktemp("grown")
+    text = shutil.copytree(corpus, root / "text")
+    home = root / "home"
+    shutil.copytree(shell.home / "store", home / "store")
+    shutil.copyfile(shell.home / "mlflow.db", home / "mlflow.db")
+    address = read_address(shell.home / "prefect" / "server.json")
+    env = shell.env | {"PREFECT_API_URL": address.api, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    return replace(shell, home=home, env=env), text
+
+
+def retrain(grown: tuple, *more: str) -> tuple[dict, str]:
+    """The record of a retraining, and what it printed."""
+    shell, text = grown
+    done = shell(*shell.tiny(text, *more, command="retrain"))
+    assert done.returncode == 0, done.stderr
+    newest = sorted((shell.home / "store" / "runs").glob("*.json"))[-1]
+    return json.loads(newest.read_text()), done.stdout
+
+
+def manifest(home: Path, record: dict, stage: str) -> dict:
+    return json.loads((home / "store" / stage / record["stages"][stage]["fingerprint"] / "manifest.json").read_text())
+
+
+def test_without_new_text_nothing_is_trained_and_the_run_says_so(grown):
+    record, out = retrain(grown)
+    assert record["status"] == "completed"
+    assert "train" not in record["stages"]
+    assert record["notes"] == ["no training: nothing new since models:/gristmill-tiny/1"]
+    assert out.splitlines() == record["notes"]
+
+
+def test_new_text_trains_on_from_the_champion_and_both_are_compared_on_old_and_new(grown):
+    shell, text = grown
+    for number in range(40):  # enough for the hash to put some into the test split
+        words = " ".join(f"grain{number}of{index} and the" for index in range(60))
+        (text / f"z-new-{number}.txt").write_text(NEW_TEXT + words + ".\n", encoding="utf-8")
+    record, _ = retrain(grown, "--set", "retrain.min_new_tokens=1000", "--set", "retrain.max_forgetting=8")
+    judged, compared, decided = record["notes"]
+    assert judged.startswith("from the champion: about ")
+    assert record["model_version"] == "models:/gristmill-tiny/2"
+    assert decided.startswith("version 2 ")
+    assert "old text " in compared
+    assert "new text " in compared
+    assert manifest(shell.home, record, "gather")["metrics"]["counts"]["new_docs"] == 40
+    assert manifest(shell.home, record, "train")["params"]["model"]["from_weights"] is not None
+    assert record["stages"]["ingest"]["reused"] is False

@@ -1,0 +1,91 @@
+"""gristmill up and down: a stack that stays, runs what is deployed, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from flows.database import VARIABLE, database_settings
+from flows.deployments import DEPLOYMENTS
+from flows.stack import STATE, marked_processes
+from params.errors import ParameterError
+
+LIMIT_S = 240
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_stack_comes_up_runs_a_deployment_and_goes_down_without_orphans(finished, shell, corpus: Path, free_port):
+    up = shell("up", "--mlflow-port", str(free_port), "--nightly", "tiny", "--cron", "0 3 * * *")
+    try:
+        assert up.returncode == 0, up.stderr
+        assert all(deployed.full_name in up.stdout for deployed in DEPLOYMENTS)
+        state = json.loads((shell.home / STATE).read_text())
+        _check_server(f"{state['prefect']}/api", shell, corpus)
+        assert shell("status").returncode == 0
+        os.kill(state["pid"], signal.SIGKILL)  # the worst end of a stack: `down` still finds all that it had started
+    finally:
+        down = shell("down")
+    assert down.returncode == 0, down.stderr
+    assert list(marked_processes(state["id"])) == []
+    assert shell("status").returncode == 1
+
+
+def _check_server(api: str, shell, corpus: Path) -> None:
+    """The schedule and the automations are there; a deployed run finds the results of the finished one."""
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}):
+        with get_client(sync_client=True) as client:
+            nightly = client.read_deployment_by_name("retrain/retrain")
+            assert [planned.schedule.cron for planned in nightly.schedules] == ["0 3 * * *"]
+            names = {automation.name.partition(": ")[2] for automation in client.read_automations()}
+            assert {"zombie", "failure", "nightly run did not happen"} <= names
+            assert client.read_global_concurrency_limit_by_name("gristmill-training").limit == 1
+        settings = [item.partition("=") for item in shell.tiny(corpus)[3::2]]
+        overrides = {key: json.loads(value) for key, _, value in settings if key != "survey.sources"}
+        overrides["survey.sources"] = [{"name": "text", "path": str(corpus)}]
+        parameters = {"preset": "tiny", "overrides": overrides, "until": "shard"}
+        run = run_deployment("pipeline/prepare-only", parameters=parameters, timeout=LIMIT_S, poll_interval=0.5)
+    assert run.state.is_completed(), run.state
+    records = [json.loads(path.read_text()) for path in (shell.home / "store" / "runs").glob("*.json")]
+    made = next(record for record in records if record["flow_run_id"] == str(run.id))
+    assert list(made["stages"])[-1] == "shard"
+    assert all(stage["reused"] for stage in made["stages"].values())
+
+
+def test_down_without_a_stack_says_so(lone_shell):
+    done = lone_shell("down")
+    assert done.returncode == 0
+    assert "no stack was up" in done.stdout
+
+
+def test_a_schedule_without_a_preset_is_refused(lone_shell):
+    done = lone_shell("up", "--cron", "0 3 * * *")
+    assert done.returncode == 2
+    assert "add --nightly PRESET" in done.stderr
+
+
+def test_one_variable_puts_both_databases_on_postgresql():
+    settings = database_settings({VARIABLE: "postgresql://me:pa%40ss@db:6543/mill"})
+    assert settings == {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://me:pa%40ss@db:6543/mill_prefect",
+        "MLFLOW_TRACKING_URI": "postgresql+psycopg://me:pa%40ss@db:6543/mill_mlflow",
+    }
+    assert database_settings({}) == {}
+
+
+def test_a_wrong_database_url_is_refused_without_repeating_the_password():
+    with pytest.raises(ParameterError) as refused:
+        database_settings({VARIABLE: "mysql://me:secret@db/mill"})
+    assert "secret" not in str(refused.value)
