@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flows import (
-from flows import generating
+    generating,
     housekeeping,
     manual,
     measuring,
@@ -18,7 +18,10 @@ from flows import generating
     presets,
     promoting,
     reporting,
-from flows import retraining, running, serving, standing
+    retraining,
+    running,
+    serving,
+    standing,
     ui,
 )
 from flows.console import report_crash, say

@@ -135,7 +135,9 @@ def start_tracker(uri: str, *, experiment: str, run_name: str, artifact_root: Pa
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri)
-    experiment_id = _experiment_id(client, experiment, None if uri.startswith(("http://", "https://")) else artifact_root)
+    experiment_id = _experiment_id(
+        client, experiment, None if uri.startswith(("http://", "https://")) else artifact_root
+    )
     run = client.create_run(experiment_id, run_name=run_name, tags={"gristmill.run_id": run_name})
     return Tracker(client, run.info.run_id)
 
