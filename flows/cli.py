@@ -14,6 +14,7 @@ from flows import (
     manual,
     measuring,
     models,
+    node,
     planning,
     presets,
     promoting,
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_views(commands)
     reporting.add_parser(partial(_add, commands))
     _add_model_commands(commands)
+    node.add_parser(commands)
     _add_rest(commands)
     return top
 

@@ -66,6 +66,14 @@ learning rates or stop rules. Every order is recorded in MLflow; what changes tr
   gristmill steer pause
   gristmill steer set lr_scale=0.5 stop.max_tokens=2000000 --reason "loss is still falling"
   gristmill steer stop --run 20260131"""
+NODE = """\
+Take part in the training of a run on another machine. The run has run.nodes=N and run.rendezvous=HOST:PORT; every other
+machine runs this command with the same home, on a file system that all of them share. It joins each phase of training,
+waits while other stages run, and ends with the run. Slurm and Kubernetes say which machine is which: see
+deploy/slurm/train.sbatch and deploy/kubernetes/train.yaml.
+
+  gristmill run my-preset.yaml --set run.nodes=2 --set run.rendezvous=node0:29500      # on node0
+  gristmill node node0:29500 --rank 1                                                  # on node1"""
 BRANCH = """\
 Start a new run from a checkpoint of an earlier one, with its weights, optimizer and position in the data, and with
 other parameters; MLflow names the parent. The default is the checkpoint before the learning rate began to fall, from

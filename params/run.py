@@ -24,7 +24,11 @@ class RunParams(Params):
     threads: int | None = Field(default=None, ge=1)
     """Threads of each training rank; null for one per core, shared among the ranks."""
     ranks: int = Field(default=1, ge=1)
-    """Training processes on this machine, started by torchrun."""
+    """Training processes on each machine, started by torchrun."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines that train together; the others run gristmill node on the same home (a shared file system)."""
+    rendezvous: str | None = Field(default=None, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[1-9][0-9]{0,4}$")
+    """HOST:PORT of the first machine where all of them meet; needed when there are several."""
     parallel: Parallel = "ddp"
     """What each rank holds: ddp, a copy of everything; zero2, a part of gradients and optimizer states; zero3, of the
     weights as well (both by torch's FSDP2)."""
@@ -46,6 +50,12 @@ class RunParams(Params):
     """Price of an hour of all machines of the run, for the cost in card and report; null for a table's, if any."""
     home: Path | None = None
     """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""
+
+    @model_validator(mode="after")
+    def _machines_can_meet(self) -> Self:
+        if self.nodes > 1 and self.rendezvous is None:
+            raise ValueError(f"nodes {self.nodes} need rendezvous, HOST:PORT of the first machine, to meet")
+        return self
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:

@@ -4,9 +4,11 @@ import json
 import logging
 import math
 import re
+import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,20 +66,20 @@ def train(
     from tasks.training.job import Job
     from tasks.training.orders import OrderBook
 
-    ranks = run.settings.ranks
+    settings = run.settings
+    ranks = settings.ranks * settings.nodes
     if params.micro_blocks == "auto" and run.settings.parallel != "ddp":
         raise ParameterError(
             f"train.micro_blocks auto tries on one rank, and run.parallel {run.settings.parallel} needs all of them; "
             "set a number"
         )
     if params.batch_blocks % ranks:
-        raise ParameterError(f"train.batch_blocks {params.batch_blocks} cannot be shared among run.ranks {ranks}")
+        raise ParameterError(f"train.batch_blocks {params.batch_blocks} cannot be shared among {ranks} ranks")
     (out / "logs").mkdir(exist_ok=True)
-    threads = run.settings.threads or max(1, num_cores() // ranks)
-    settings = run.settings.model_copy(update={"home": None})
+    threads = settings.threads or max(1, num_cores() // settings.ranks)
     job = Job(
         params=params,
-        settings=settings,
+        settings=settings.model_copy(update={"home": None}),
         shards=shards.folder,
         tokenizer=tokenizer.folder,
         start=model.folder / MODEL if model else None,
@@ -110,14 +112,32 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
 
     output, code, kills = job.out / "logs" / "output.log", 0, oom_kills()
     if not (job.out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
-        code = run_training(
-            job,
-            job.out / "logs" / "job.json",
-            on_points=_follow(run, watchers),
-            on_warning=lambda text: log.warning("%s: %s", run.stage, text),
-            log_path=output,
-        )
+        with _announced(job, run):
+            code = run_training(
+                job,
+                job.out / "logs" / "job.json",
+                on_points=_follow(run, watchers),
+                on_warning=lambda text: log.warning("%s: %s", run.stage, text),
+                log_path=output,
+            )
     return _report(job, code, output, kills=oom_kills() - kills)
+
+
+@contextmanager
+def _announced(job: "Job", run: Run) -> Iterator[None]:
+    """While training runs: the other machines know of it, where there are any."""
+    from tasks.training.nodes import Announcement, announced, announcement_path
+
+    if job.settings.nodes == 1:
+        yield
+        return
+    assert job.settings.rendezvous is not None
+    path = announcement_path(run.store.root.parent, job.settings.rendezvous)
+    attempt = secrets.token_hex(8)
+    others = job.settings.nodes - 1
+    log.info("%s: waits at %s for %d other machines (gristmill node)", run.stage, job.settings.rendezvous, others)
+    with announced(path, Announcement(run_id=run.record.run_id, attempt=attempt, job=job.out / "logs" / "job.json")):
+        yield
 
 
 def _watchers(params: TrainParams, out: Path, run: Run) -> "Watchers":

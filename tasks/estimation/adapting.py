@@ -78,4 +78,5 @@ def this_machine(params: TrainParams, settings: RunParams) -> Target:
         free = free_memory()
         available = None if free is None else free.size_bytes // settings.ranks
         name = "this machine" if free is None or free.bound == "machine" else f"this machine ({free.bound})"
-    return Target(name, settings.ranks, precision, on_gpu, available, settings.compile, settings.parallel)
+    devices = settings.ranks * settings.nodes
+    return Target(name, devices, precision, on_gpu, available, settings.compile, settings.parallel)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from tasks.training.curve import read_points
 from tasks.training.job import Job
+from tasks.training.nodes import host_and_port
 from tasks.training.plain_path import plain_path
 
 TORCHRUN_LOGS = "logs/torchrun"
@@ -57,10 +59,10 @@ def run_training(
     return process.returncode
 
 
-def start_training(job: Job, job_path: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """The training process of a job, in a session of its own; all that it says goes to `output`."""
+def start_training(job: Job, job_path: Path, output: IO[bytes], *, node_rank: int = 0) -> "subprocess.Popen[bytes]":
+    """The training process of a job on this machine, in a session of its own; all that it says goes to `output`."""
     return subprocess.Popen(
-        command(job, job_path),
+        command(job, job_path, node_rank=node_rank),
         stdout=output,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -69,10 +71,17 @@ def start_training(job: Job, job_path: Path, output: IO[bytes]) -> "subprocess.P
     )
 
 
-def command(job: Job, job_path: Path) -> list[str]:
+def command(job: Job, job_path: Path, *, node_rank: int = 0) -> list[str]:
     """The torchrun command of a job on this machine."""
-    ranks = job.settings.ranks
-    how = ["--standalone", f"--nproc-per-node={ranks}", "--max-restarts=0", f"--log-dir={job.out / TORCHRUN_LOGS}"]
+    settings = job.settings
+    where = ["--standalone"]
+    if settings.nodes > 1:
+        assert settings.rendezvous is not None
+        host, port = host_and_port(settings.rendezvous)
+        where = [f"--nnodes={settings.nodes}", f"--node-rank={node_rank}"]
+        where += [f"--master-addr={host}", f"--master-port={port}"]
+    logs = job.out / TORCHRUN_LOGS if node_rank == 0 else Path(tempfile.gettempdir()) / f"torchrun-{job.out.name}"
+    how = [*where, f"--nproc-per-node={settings.ranks}", "--max-restarts=0", f"--log-dir={logs}"]
     return [sys.executable, "-P", "-m", "tasks.training.agent", *how, "-m", "tasks.training.worker", str(job_path)]
 
 
@@ -114,10 +123,15 @@ def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     try:
         yield
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        end_training(process)
+
+
+def end_training(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a training process that still runs to save and leave, and wait for that."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,53 @@
+"""Several machines train together: here two processes that meet on the loopback interface."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_two_machines_train_one_model(shell, corpus: Path):
+    meeting = f"127.0.0.1:{free_port()}"
+    settings = {
+        "run.nodes": 2,
+        "run.rendezvous": f"'{meeting}'",
+        "run.threads": 1,
+        "release.model_name": "of-two-machines",
+        "train.phases": "[{name: first, stop: {max_steps: 6}}, {name: second, stop: {max_steps: 6}}]",
+    }
+    given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    with (
+        shell.start("node", meeting, "--rank", "1") as other,
+        shell.start(*shell.tiny(corpus, *given)) as first,
+    ):
+        out, err = first.communicate(timeout=400)
+        said = other.communicate(timeout=60)[1]
+    assert first.returncode == 0, err
+    assert "of-two-machines version 1" in out
+    assert other.returncode == 0, said
+    assert said.count("as machine 1 of 2") == 2  # once for each phase
+    assert "has ended" in said
+    for phase in ("first", "second"):
+        reports = [json.loads(path.read_text()) for path in shell.home.glob(f"store/train.{phase}/*/stop.json")]
+        assert [report["ranks"] for report in reports].count(2) == 1
+
+
+def test_the_first_machine_is_not_a_node(shell):
+    done = shell("node", "127.0.0.1:29500", "--rank", "0")
+    assert done.returncode == 2
+    assert "this machine's rank is 0; name it with --rank, from 1" in done.stderr
+
+
+def test_machines_without_a_place_to_meet_are_refused(shell):
+    done = shell("plan", "tiny", "--set", "run.nodes=2")
+    assert done.returncode == 2
+    assert "nodes 2 need rendezvous, HOST:PORT of the first machine, to meet" in done.stderr
