@@ -28,8 +28,7 @@ def quantize_dynamically(source: Path, out: Path) -> None:
         warnings.simplefilter("ignore")
         plain = Path(folder) / "model.onnx"
         onnx.save(model, plain, save_as_external_data=True, location="model.onnx.data")
-        quiet = logging.Logger.manager.disable
-        logging.disable(logging.WARNING)  # advice on preparing graphs, which ours need not
+        root.addFilter(_nothing)  # advice on preparing graphs, which ours need not; other loggers speak on
         try:
             quantize_dynamic(
                 plain,
@@ -41,6 +40,10 @@ def quantize_dynamically(source: Path, out: Path) -> None:
                 extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )
         finally:
-            logging.disable(quiet)
+            root.removeFilter(_nothing)
             root.handlers[:] = handlers
             root.setLevel(level)
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
