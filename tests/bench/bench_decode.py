@@ -49,6 +49,7 @@ class Bench:
     text: train_text.Text
     tokens: dict[str, int]
     threads: int
+    most_threads: int
     rounds: int
 
 
@@ -56,7 +57,9 @@ def main() -> None:
     arguments = parse()
     text = train_text.make_text(arguments.text or arguments.folder / "text")
     tokens = {"12m": arguments.tokens_12m, "100m": arguments.tokens_100m}
-    bench = Bench(arguments.folder, text, tokens, arguments.threads or num_cores(), arguments.rounds)
+    cores = num_cores()
+    threads, most = arguments.threads or cores, arguments.most_threads or cores
+    bench = Bench(arguments.folder, text, tokens, threads, most, arguments.rounds)
     for size in arguments.sizes:
         measure(bench, size)
 
@@ -66,6 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", choices=sorted(MODELS), default=["12m", "100m"])
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--threads", type=int, help="of training; one per core when left out")
+    parser.add_argument("--most-threads", type=int, help="tried of each side; one per core when left out")
     parser.add_argument("--tokens-12m", type=int, default=800_000)
     parser.add_argument("--tokens-100m", type=int, default=100_000)
     parser.add_argument("--text", type=Path, help="folder of bench_train.py with text.json")
@@ -152,7 +156,7 @@ def decode_in_turn(
     best: dict[tuple[str, str], tuple[float, int]] = {}
     texts: dict[tuple[str, str], list[list[int]]] = {}
     for _ in range(bench.rounds):
-        for threads in range(1, num_cores() + 1):
+        for threads in range(1, bench.most_threads + 1):
             for (kind, variant), folder in sides.items():
                 command = [sys.executable, str(HERE / "decode_sides.py"), kind, str(folder), str(threads)]
                 done = subprocess.run([*command, str(prompts), str(NEW)], check=True, stdout=subprocess.PIPE, text=True)

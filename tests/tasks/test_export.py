@@ -47,6 +47,7 @@ def test_a_trained_model_becomes_a_graph_that_passes_every_check(workshop, archi
     ]
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_model_becomes_two_graphs_that_pass_every_check(workshop, tmp_path):
     folder = tmp_path / "train"
     tokenizer = workshop.model("gpt2").folder / "model"
@@ -102,6 +103,7 @@ def test_a_tied_matrix_lies_in_the_file_once(workshop):
     assert len(tables) == 1
 
 
+@pytest.mark.slow
 def test_other_formats_are_written_read_back_and_compared(workshop, tmp_path):
     params = ExportParams(check_blocks=2, greedy_tokens=4, formats=("gguf", "pt2", "torchscript"))
     export.work(params, workshop.model("qwen3"), workshop.shards(), out=tmp_path, run=workshop.run)
