@@ -72,8 +72,7 @@ class Engine:
         from prefect import task
         from prefect.cache_policies import NO_CACHE
 
-        size = -(-len(items) // self._max_tasks)
-        groups = [_Group(items[start : start + size]) for start in range(0, len(items), size)]
+        groups = [_Group(part) for part in grouped(items, self._max_tasks)]
         with self._handed_over(unit) as work:
             mapped = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(work)
             with self._active(mapped):
@@ -123,6 +122,12 @@ class Engine:
             yield lambda group: work_elsewhere(path, group)
         finally:
             path.unlink(missing_ok=True)
+
+
+def grouped(items: Sequence[Item], max_groups: int) -> list[Sequence[Item]]:
+    """Neighbours together, in at most so many groups of about the same size."""
+    size = -(-len(items) // max_groups)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def units_of(scratch: Path) -> Iterator[Path]:

@@ -132,10 +132,12 @@ def test_secrets_come_from_the_environment_and_the_example_names_each():
     assert [name for name, value in secret if not value.startswith("${")] == []
 
 
-@pytest.mark.parametrize("service", ["worker", "deploy"])
-def test_the_commands_of_prefect_are_those_that_the_deployment_is_tested_with(service: str):
-    tested = (Path(__file__).parents[1] / "flows" / "test_deployment.py").read_text(encoding="utf-8")
-    words = {"worker": ["worker", "start", "--pool", "gristmill"], "deploy": ["deploy", "--all", "--prefect-file"]}
-    for word in words[service]:
-        assert word in COMPOSE["services"][service]["command"]
-        assert f'"{word}"' in tested
+def test_the_worker_takes_runs_from_the_pool_that_the_local_stack_has_and_deploys_the_same_file():
+    from flows.stack import POOL
+
+    services = COMPOSE["services"]
+    worker = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    assert services["worker"]["command"][: len(worker)] == worker
+    assert (DEPLOY.parent / services["deploy"]["command"][-1]).is_file()
+    (made,) = [made for made in deployments() if made["metadata"]["name"] == "worker"]
+    assert made["spec"]["template"]["spec"]["containers"][0]["command"][: len(worker)] == worker
