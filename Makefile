@@ -1,12 +1,13 @@
 # make run    the quickstart: raw text to a released model
-# make test   checks and tests
+# make test   checks and tests; make test-slow: the long proofs
+# make audit  licences of what is installed, and known holes where they can be looked up
 # make bench-run, bench-…   measurements, printed as BENCH name value unit
 # Each installs what it needs into .venv first. PYTHON=… names another interpreter, PRESET=… and ARGS=… another run.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 PRESET ?= quickstart
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
-.PHONY: run test chaos clean
+.PHONY: run test test-slow audit clean
 .DELETE_ON_ERROR:
 
 run: .venv/stamp
@@ -18,8 +19,11 @@ test: .venv/stamp
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-chaos: .venv/stamp
+test-slow: .venv/stamp
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+audit: .venv/stamp
+	@$(BIN)/python tests/bench/audit.py
 
 bench-%: .venv/stamp
 	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
