@@ -21,6 +21,7 @@ GRAPH = "model.onnx"
 SETTINGS = "generation.json"
 BUNDLE = "bundle.json"
 _ERRORS_ONLY = 3
+_GROUP = 16
 _BROKEN = "\ufffd"
 
 
@@ -332,8 +333,18 @@ def likeliest(logits: Array, top_k: int) -> Array:
     """Token ids by falling logit, the first k of them (0 for all)."""
     if not 0 < top_k < len(logits):
         return np.argsort(-logits, kind="stable")
-    few = np.sort(np.argpartition(-logits, top_k - 1)[:top_k])
-    return np.asarray(few[np.argsort(-logits[few], kind="stable")])
+    few = np.flatnonzero(logits >= _floor(logits, top_k))
+    return np.asarray(few[np.argsort(-logits[few], kind="stable")][:top_k])
+
+
+def _floor(logits: Array, top_k: int) -> Any:
+    """A value that at least top_k logits reach and few others do: the top_k-th of the largest of each group.
+
+    Many times faster than finding the very k largest of a large vocabulary.
+    """
+    groups = len(logits) // _GROUP
+    largest = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0) if groups >= top_k else logits
+    return np.partition(largest, len(largest) - top_k)[len(largest) - top_k]
 
 
 def _empty_cache(settings: Settings, rows: int, size: int = 0) -> dict[str, Array]:

@@ -135,6 +135,12 @@ def test_the_likeliest_are_in_falling_order_and_equal_ones_in_theirs():
     assert list(likeliest(logits, 0)) == [1, 3, 2, 0, 4]
 
 
+@given(st.integers(1, 200), st.integers(2, 40), st.integers(0, 2**32 - 1))
+def test_the_likeliest_are_those_of_a_full_sort(top_k, hundreds, seed):
+    logits = np.random.default_rng(seed).integers(-50, 50, hundreds * 100 + 7).astype(np.float32)  # many equal ones
+    assert list(likeliest(logits, top_k)) == list(np.argsort(-logits, kind="stable")[:top_k])
+
+
 def test_a_served_folder_and_a_bundle_are_both_found(workshop, tmp_path):
     fp32 = workshop.graph("qwen3").folder / "fp32"
     assert served_folder(fp32) == fp32
