@@ -17,7 +17,7 @@ from tasks.artifacts.lock import locked
 from tasks.artifacts.store import Store
 from tasks.compare import bundle_file, compare_versions
 from tasks.pull import resolve
-from tasks.registry.promotion import Decision, decide
+from tasks.registry.promotion import Decision, champion_check, decide
 from tasks.registry.trail import Action, Event, champions
 from tasks.tracking import answering_registry, quiet_mlflow
 
@@ -115,7 +115,8 @@ def consider(
     _keep(client, version, event, gate, decision)
     change_aliases(client, name, event, _aliases(str(number), holder, action, passed=gate["passed"]))
     log.info("%s: %s", name, decision.text if action != "override" else f"promoted by {request.who}: {request.reason}")
-    return Judgement(name, number, decision, gate["checks"], action != "refuse")
+    checks = [*gate["checks"], *_champion_checks(gate, before, decision)]
+    return Judgement(name, number, decision, checks, action != "refuse")
 
 
 def read_gate(version: "ModelVersion", store: Store) -> dict[str, Any]:
@@ -141,6 +142,13 @@ def _decide(
         champion = client.get_model_version(version.name, holder)
         comparison = compare_versions(version, champion, params, store=store)
     return decide(int(version.version), None if holder is None else int(holder), failed, comparison, params)
+
+
+def _champion_checks(gate: Mapping[str, Any], champion: int | None, decision: Decision) -> list[dict[str, Any]]:
+    if champion is None or decision.comparison is None:
+        return []
+    params = GateParams.model_validate(gate["params"]).champion
+    return [champion_check(champion, decision.comparison, params).as_dict()]
 
 
 def _action(decision: Decision, request: Request) -> Action:

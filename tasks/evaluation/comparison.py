@@ -56,4 +56,4 @@ def is_enough(found: Comparison, mode: Literal["better", "no_worse"], margin: fl
 
 def asked_gain(mode: Literal["better", "no_worse"], margin: float) -> float:
     """The gain in bits per byte that must be exceeded."""
-    return margin if mode == "better" else -margin
+    return margin if mode == "better" else 0.0 - margin

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from params.gate import ChampionParams
 from tasks.evaluation.comparison import Comparison, asked_gain, is_enough
+from tasks.registry.gate import GateCheck
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,10 @@ def decide(
     if is_enough(comparison, params.mode, params.margin):
         return Decision(True, f"{mine} takes the place of {theirs}: {figures}; {low}", comparison)
     return Decision(False, f"{mine} stays challenger of {theirs}: {figures}; {low}", comparison)
+
+
+def champion_check(champion: int, found: Comparison, params: ChampionParams) -> GateCheck:
+    """The comparison as one more condition of the gate: what the gain in bits per byte is with confidence above."""
+    name = f"lower end of the gain over champion version {champion}"
+    limit = f"{'above' if params.mode == 'better' else 'at least'} {asked_gain(params.mode, params.margin):g}"
+    return GateCheck(name, found.low, limit, is_enough(found, params.mode, params.margin))
