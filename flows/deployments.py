@@ -81,6 +81,15 @@ DEPLOYMENTS = (
         (TAG, "release"),
     ),
     Deployed(
+        "evaluating",
+        "evaluating",
+        "evaluate",
+        "Measure any model, registered or not, with the evaluation of the pipeline.",
+        OTHERS,
+        {},
+        (TAG, "evaluate"),
+    ),
+    Deployed(
         "retrain",
         "retrain",
         "retrain",
