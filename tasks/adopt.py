@@ -1,7 +1,6 @@
 """The champion of the registry as a result of the store: its weights and its tokenizer."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,16 +117,16 @@ def _version(found: "ModelVersion", store: Store) -> Version:
         digest=tags["gristmill.digest"],
         bits_per_byte=float(tags["gristmill.bits_per_byte"]),
         made_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-        files=_files(results),
+        files=_files(released, store),
         results=results,
     )
 
 
-def _files(results: Iterable[Manifest]) -> frozenset[str] | None:
-    """What it learned from: its batches, or all files of a run without any."""
-    by_stage = {stage: [found for found in results if found.stage == stage] for stage in ("arrive", "survey")}
-    listings = by_stage["arrive"] or by_stage["survey"]
-    if not listings:
+def _files(released: Manifest | None, store: Store) -> frozenset[str] | None:
+    """What survey saw when it was made: all that it has learned from, in whichever batches that had come."""
+    reference = released.inputs["files"] if released is not None else None
+    survey = store.find(reference.stage, reference.fingerprint) if reference is not None else None
+    if survey is None:
         return None
-    texts = ((found.folder / FILES_NAME).read_text(encoding="utf-8") for found in listings)
-    return frozenset(line for text in texts for line in text.split("\n") if line)
+    lines = (survey.folder / FILES_NAME).read_text(encoding="utf-8").split("\n")
+    return frozenset(line for line in lines if line)

@@ -9,6 +9,7 @@ import pytest
 
 from flows.servers import read_address
 
+TOLERANT = ("--set", "release.gate.champion={mode: no_worse, margin: 8}")
 NEW_TEXT = """
 The miller of the town has a house by the river, and it is to this house that the farmers bring their corn in autumn.
 Most of it is ground before the winter comes. What is left is kept in a barn with a roof of straw, where the mice that
@@ -55,13 +56,15 @@ def test_new_text_trains_on_from_the_champion_and_both_are_compared_on_old_and_n
     for number in range(40):  # enough for the hash to put some into the test split
         words = " ".join(f"grain{number}of{index} and the" for index in range(60))
         (text / f"z-new-{number}.txt").write_text(NEW_TEXT + words + ".\n", encoding="utf-8")
-    record, _ = retrain(grown, "--set", "retrain.min_new_tokens=1000", "--set", "retrain.max_forgetting=8")
+    record, _ = retrain(grown, "--set", "retrain.min_new_tokens=1000", "--set", "retrain.max_forgetting=8", *TOLERANT)
     judged, compared, decided = record["notes"]
     assert judged.startswith("from the champion: about ")
     assert record["model_version"] == "models:/gristmill-tiny/2"
-    assert decided.startswith("version 2 ")
+    assert decided.startswith("version 2 takes the place of champion version 1")
     assert "old text " in compared
     assert "new text " in compared
     assert manifest(shell.home, record, "gather")["metrics"]["counts"]["new_docs"] == 40
     assert manifest(shell.home, record, "train")["params"]["model"]["from_weights"] is not None
     assert record["stages"]["ingest"]["reused"] is False
+    again, _ = retrain(grown)
+    assert again["notes"] == ["no training: nothing new since models:/gristmill-tiny/2"]
