@@ -13,6 +13,7 @@ import onnxruntime
 
 from tasks.serving.generator import Array, Settings
 
+_FIRST_CAPACITY = 16
 _DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 
 
@@ -71,9 +72,8 @@ class SharedRows:
 
     def __init__(self, session: Any, settings: Settings, max_rows: int) -> None:
         self.session, self.settings = session, settings
-        shape = (max_rows, settings.num_kv_heads, settings.context_length, settings.head_dim)
-        # Untouched pages of zeros take no memory, so rows cost what they hold, not what they could.
-        self.buffers = {name: np.zeros(shape, cache_dtype(session)) for name in _names(settings)}
+        self.max_rows, self.capacity = max_rows, 0
+        self.buffers: dict[str, Array] = {name: self._empty(0) for name in _names(settings)}
         self.lengths: list[int] = []
         self.staged: int | None = None
         self.bindings: dict[tuple[int, int], _Binding] = {}
@@ -115,12 +115,29 @@ class SharedRows:
         if self.staged is not None:
             self._move(last + 1, last, self.staged)
 
+    def _empty(self, capacity: int) -> Array:
+        """Untouched pages of zeros take no memory, so rows cost what they hold, not what they could."""
+        shape = (self.max_rows, self.settings.num_kv_heads, capacity, self.settings.head_dim)
+        return np.zeros(shape, cache_dtype(self.session))
+
+    def _make_room(self, length: int) -> None:
+        """Double the buffers until a row of this length fits: attention is slower the longer they are, used or not."""
+        if length <= self.capacity:
+            return
+        held, wanted = self.capacity, max(_FIRST_CAPACITY, 1 << (length - 1).bit_length())
+        self.capacity = min(wanted, self.settings.context_length)
+        for name, buffer in self.buffers.items():
+            self.buffers[name] = self._empty(self.capacity)
+            self.buffers[name][:, :, :held] = buffer
+        self.bindings.clear()
+
     def _move(self, source: int, target: int, length: int) -> None:
         if source != target:
             for buffer in self.buffers.values():
                 buffer[target, :, :length] = buffer[source, :, :length]
 
     def _run(self, start: int, stop: int, tokens: Array, mask: Array) -> Array:
+        self._make_room(mask.shape[1])
         if (start, stop) not in self.bindings:
             self.bindings[start, stop] = _Binding(self.session, self.buffers, start, stop)
         return self.bindings[start, stop].run(tokens, mask)[..., : self.settings.vocab_size]
