@@ -95,6 +95,11 @@ def environment(home: Home) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": home.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_CONFIGURE_LOGGING": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        # 31 s of waiting for a server that is gone, longer than its restart takes; MLflow's own 4 minutes, for every
+        # call, would hold up the end of a failed run.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "HF_HOME": str(home.cache / "huggingface"),
         "HF_HUB_OFFLINE": "1",

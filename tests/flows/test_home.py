@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.home import environment, locate_home
+from flows.home import Home, environment, locate_home
 from params.errors import ParameterError
 
 
@@ -58,3 +58,13 @@ def test_what_the_user_has_set_is_left_alone(tmp_path: Path):
     shown = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     assert shown == f"http://team:5000 0 {tmp_path}/home\n"
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["cache", "logs", "prefect", "store"]
+
+
+def test_mlflow_gives_up_on_a_server_that_is_gone_within_a_minute_and_prints_no_links(tmp_path, monkeypatch):
+    from mlflow import environment_variables as known
+
+    for name, value in environment(Home(tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    factor, retries = known.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get(), known.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
+    assert 20 < sum(factor * 2**number for number in range(retries)) < 60  # urllib3: factor * 2 ** retries so far
+    assert known.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get() is True
