@@ -1,13 +1,15 @@
 # make run    the quickstart: raw text to a released model
 # make test   checks and tests; make test-slow: the long proofs
+# make chaos  kill runs at random instants, start them again, compare what they end in (KILLS=100)
 # make audit  licences of what is installed, and known holes where they can be looked up
 # make bench-run, bench-…   measurements, printed as BENCH name value unit
 # Each installs what it needs into .venv first. PYTHON=… names another interpreter, PRESET=… and ARGS=… another run.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 PRESET ?= quickstart
+KILLS ?= 20
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
-.PHONY: run test test-slow audit clean
+.PHONY: run test test-slow chaos audit clean
 .DELETE_ON_ERROR:
 
 run: .venv/stamp
@@ -21,6 +23,9 @@ test: .venv/stamp
 
 test-slow: .venv/stamp
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+chaos: .venv/stamp
+	@$(BIN)/python tests/bench/chaos.py --kills $(KILLS) $(ARGS)
 
 audit: .venv/stamp
 	@$(BIN)/python tests/bench/audit.py
