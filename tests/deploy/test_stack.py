@@ -1,6 +1,7 @@
 """The files of deploy/: keys that Kubernetes and Compose know, pinned images, nobody root, health checks, no secret."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ MODELS = {
     "NetworkPolicy": "V1NetworkPolicy",
     "PersistentVolumeClaim": "V1PersistentVolumeClaim",
     "Deployment": "V1Deployment",
+    "Job": "V1Job",
     "Service": "V1Service",
 }
 SERVICE_KEYS = {
@@ -64,6 +66,9 @@ def deployments() -> list[dict[str, Any]]:
     return [made for made in MANIFESTS if made["kind"] == "Deployment"]
 
 
+JOB = next(made for made in MANIFESTS if made["kind"] == "Job")
+
+
 @pytest.mark.parametrize("made", MANIFESTS, ids=lambda made: f"{made['kind']}-{made['metadata']['name']}")
 def test_a_manifest_has_only_what_the_kubernetes_api_knows(made: dict[str, Any]):
     assert problems_of(made, MODELS[made["kind"]], made["metadata"]["name"]) == []
@@ -88,6 +93,49 @@ def test_a_pod_is_pinned_watched_bounded_and_not_root(made: dict[str, Any]):
     assert box["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert {"livenessProbe", "readinessProbe", "startupProbe"} <= box.keys()
     assert "memory" in box["resources"]["limits"]
+
+
+def test_the_job_that_trains_is_pinned_bounded_and_not_root():
+    spec = JOB["spec"]["template"]["spec"]
+    (box,) = spec["containers"]
+    assert PINNED.fullmatch(box["image"])
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert box["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert "memory" in box["resources"]["limits"]
+    assert JOB["spec"]["completions"] == JOB["spec"]["parallelism"]  # all pods at once, or none can train
+    environment = {one["name"]: one.get("value") for one in box["env"]}
+    assert environment["NODES"] == str(JOB["spec"]["completions"])
+    (service,) = [made for made in MANIFESTS if made["metadata"]["name"] == "train" and made["kind"] == "Service"]
+    assert (spec["subdomain"], service["spec"]["clusterIP"]) == (service["metadata"]["name"], "None")
+
+
+@pytest.mark.parametrize("index", ["0", "1"])
+def test_each_pod_and_each_node_does_its_part(index: str, tmp_path: Path):
+    """The scripts are run as they are, with a gristmill that says how it was called and a Slurm of two nodes."""
+    tools = {
+        "gristmill": 'echo "gristmill $*"',
+        "scontrol": "printf 'node7\\nnode9\\n'",
+        "srun": 'shift; exec "$@"',
+    }
+    for name, does in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    basics = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GRISTMILL_HOME": str(tmp_path)}
+    (box,) = JOB["spec"]["template"]["spec"]["containers"]
+    pod = basics | {one["name"]: one["value"] for one in box["env"] if "value" in one} | {"JOB_COMPLETION_INDEX": index}
+    slurm = basics | {"SLURM_NODEID": index, "SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[7,9]"}
+    sbatch = ["bash", str(DEPLOY / "slurm" / "train.sbatch"), "my.yaml", "--set", "a=b c"]
+    said = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        for command, environment in ((box["command"], pod), (sbatch, slurm))
+    ]
+    if index == "0":
+        assert said == [
+            "gristmill run quickstart --set run.nodes=2 --set run.ranks=1 --set run.rendezvous=train-0.train:29500",
+            "gristmill run my.yaml --set run.nodes=2 --set run.rendezvous=node7:29500 --set run.ranks=1 --set a=b c",
+        ]
+    else:
+        assert said == ["gristmill node train-0.train:29500", "gristmill node node7:29500"]
 
 
 def test_every_service_of_compose_is_pinned_watched_and_not_root():
