@@ -2,12 +2,15 @@
 
 import json
 import math
+import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from shutil import copytree
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -344,3 +347,29 @@ def _counts(docs_in: int, docs_kept: int, reasons: dict[str, int]) -> Metrics:
 
 def _nothing(out: Path) -> None:
     """Leave an empty result."""
+
+
+def _kill_the_rank_at(out: Path, step: int) -> threading.Thread:
+    """Kill the training process, without a chance to clean up, once its curve has reached a step."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 240
+        curve = out / "logs" / "metrics.jsonl"
+        while time.monotonic() < deadline:
+            lines = curve.read_text().splitlines() if curve.exists() else []
+            if lines and json.loads(lines[-1])["step"] >= step:
+                for child in psutil.Process().children(recursive=True):
+                    if "tasks.training.worker" in child.cmdline() and "tasks.training.agent" not in child.cmdline():
+                        child.kill()
+                return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def kill_the_rank_at() -> Callable[[Path, int], threading.Thread]:
+    """`kill_the_rank_at(out, step)`: see above."""
+    return _kill_the_rank_at

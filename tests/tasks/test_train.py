@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 
@@ -57,28 +56,8 @@ def undisturbed(tokenizer, shards, world, tmp_path_factory):
     return out, metrics
 
 
-def kill_the_rank_at(out: Path, step: int) -> threading.Thread:
-    """Kill the training process, without a chance to clean up, once its curve has reached a step."""
-
-    def watch() -> None:
-        deadline = time.monotonic() + 120
-        curve = out / "logs" / "metrics.jsonl"
-        while time.monotonic() < deadline:
-            lines = curve.read_text().splitlines() if curve.exists() else []
-            if lines and json.loads(lines[-1])["step"] >= step:
-                for child in psutil.Process().children(recursive=True):
-                    if "tasks.training.worker" in child.cmdline() and "tasks.training.agent" not in child.cmdline():
-                        child.kill()
-                return
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
-
-
 def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
-    undisturbed, tokenizer, shards, run, tmp_path
+    undisturbed, tokenizer, shards, run, tmp_path, kill_the_rank_at
 ):
     reference, _ = undisturbed
     out = tmp_path / "killed"
@@ -166,7 +145,7 @@ def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shard
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "zero2", "zero3"])
 def test_killed_with_two_ranks_training_ends_with_the_same_bytes_and_goes_on_with_one(
-    tokenizer, shards, run, tmp_path, parallel
+    tokenizer, shards, run, tmp_path, parallel, kill_the_rank_at
 ):
     two = with_settings(run, SETTINGS.model_copy(update={"ranks": 2, "parallel": parallel}))
     metrics = {}
@@ -264,7 +243,9 @@ def give_once_it_begins(orders: Path, out: Path, order: Order) -> threading.Thre
     return thread
 
 
-def test_what_a_person_set_is_part_of_the_run_also_after_it_was_killed(tokenizer, shards, run, tmp_path):
+def test_what_a_person_set_is_part_of_the_run_also_after_it_was_killed(
+    tokenizer, shards, run, tmp_path, kill_the_rank_at
+):
     order = Order(do="set", lr_scale=0.5, stop={"max_steps": 20})
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for out in (whole, killed):
@@ -350,7 +331,9 @@ def spoiled(shards: Manifest, folder: Path, step: int) -> Manifest:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("action", "skipped"), [("skip_step", 0), ("rewind", 10)])
-def test_a_spike_is_put_right_and_what_was_done_survives_a_kill(tokenizer, shards, run, tmp_path, action, skipped):
+def test_a_spike_is_put_right_and_what_was_done_survives_a_kill(
+    tokenizer, shards, run, tmp_path, action, skipped, kill_the_rank_at
+):
     spike = LossSpikeParams(action=action, window=20, deviations=3)
     params = PARAMS.model_copy(update={"stop": StopParams(max_steps=40, loss_spike=spike)})
     data = spoiled(shards, tmp_path / "shards", 30)

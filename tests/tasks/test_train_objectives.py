@@ -1,12 +1,9 @@
 """Training by every objective: what is learned, exact resume, and models that load as standard classes."""
 
 import json
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -103,26 +100,6 @@ def test_answers_are_learned_and_the_model_stops_where_they_end(taught, school):
     assert tokenizer.chat_template is not None
 
 
-def kill_the_rank_at(out: Path, step: int) -> threading.Thread:
-    """Kill the training process, without a chance to clean up, once its curve has reached a step."""
-
-    def watch() -> None:
-        deadline = time.monotonic() + 240
-        curve = out / "logs" / "metrics.jsonl"
-        while time.monotonic() < deadline:
-            lines = curve.read_text().splitlines() if curve.exists() else []
-            if lines and json.loads(lines[-1])["step"] >= step:
-                for child in psutil.Process().children(recursive=True):
-                    if "tasks.training.worker" in child.cmdline() and "tasks.training.agent" not in child.cmdline():
-                        child.kill()
-                return
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
-
-
 def test_answers_that_are_preferred_become_likelier_and_a_rule_can_stop_on_that(taught, school):
     rule = MetricParams(name="val_reward_accuracy", above=0.9)
     params = BASE.model_copy(
@@ -147,7 +124,9 @@ def test_answers_that_are_preferred_become_likelier_and_a_rule_can_stop_on_that(
         pytest.param("instruct", "conversations.jsonl", marks=pytest.mark.slow),
     ],
 )
-def test_adapters_on_the_phase_before_are_kept_and_merged_and_resume_exactly(taught, school, objective, file):
+def test_adapters_on_the_phase_before_are_kept_and_merged_and_resume_exactly(
+    taught, school, objective, file, kill_the_rank_at
+):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
