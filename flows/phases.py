@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from params.objective import FROM_EXAMPLES, Objective
@@ -24,10 +25,18 @@ _PATIENCE_S = 7 * 24 * 3600
 _POLL_S = 1
 
 
-def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shards: Manifest, *, run: Run) -> Manifest:
+class Learned(NamedTuple):
+    """A trained model, and what its last phase learned from."""
+
+    model: Manifest
+    blocks: Manifest
+
+
+def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shards: Manifest, *, run: Run) -> Learned:
     """The model after the last phase; without phases there is a single one, called train."""
     if not p.train.phases:
-        return train(p.train, tokenizer, _blocks(p, None, tokenizer, splits, shards, run), run=run)
+        single = _blocks(p, None, tokenizer, splits, shards, run)
+        return Learned(train(p.train, tokenizer, single, run=run), single)
     models, orders = list[Manifest](), OrderBook(run.orders)
     blocks = [_blocks(p, phase, tokenizer, splits, shards, run) for phase in p.train.phases]  # what fails, fails early
     for phase, own in zip(p.train.phases, blocks, strict=True):
@@ -40,7 +49,7 @@ def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shard
             log.info("train.%s: the last phase, as was asked", phase.name)
             break
     run.reach(train.name)
-    return models[-1]
+    return Learned(models[-1], blocks[len(models) - 1])
 
 
 def has_trained(manifests: Mapping[str, Manifest]) -> bool:

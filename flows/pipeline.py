@@ -10,7 +10,7 @@ from flows.phases import check_examples, final_objective, has_trained, train_pha
 from flows.runs import begin_run
 from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
 from params.load import load_params
-from params.objective import NOT_RELEASED
+from params.objective import IN_CHAT, NOT_RELEASED
 from params.pipeline import PipelineParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
@@ -128,16 +128,17 @@ def learn(p: PipelineParams, text: Prepared, run: Run) -> Candidate | None:
     clean_splits = text.splits
     tokenizer = train_tokenizer(p.tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
-    model = train_phases(p, tokenizer, clean_splits, shards, run=run)
+    model, blocks = train_phases(p, tokenizer, clean_splits, shards, run=run)
     if (objective := final_objective(p, model)) in NOT_RELEASED:
         log.info("%s: the run ends here: evaluate, export and release take no model of %s", model.stage, objective)
         return None
+    examples = (blocks,) if objective in IN_CHAT else ()
     model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
-    evaluation = evaluate(p.evaluate, model, clean_splits, run=run)
+    evaluation = evaluate(p.evaluate, model, clean_splits, *examples, run=run)
     graph = export(p.export, model, shards, run=run)
     variants = compress(p.compress, graph, shards, run=run)
     made = (clean_splits, shards, model, evaluation, graph, variants)
-    released = release(p.release, *text[:3], *made, run=run)
+    released = release(p.release, *text[:3], *made, *examples, run=run)
     return Candidate(model, released, evaluation)
 
 

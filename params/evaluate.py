@@ -72,7 +72,7 @@ class EvaluateParams(Params):
     """Loss, perplexity and bits per byte on the held-out documents, and what else is asked for."""
 
     max_documents: int | None = Field(default=2_000, ge=1)
-    """Most documents of each split to evaluate, taken evenly; null for all."""
+    """Most documents of each split, and held-out conversations, to evaluate, taken evenly; null for all."""
     max_document_bytes: int | None = Field(default=4_096, ge=16)
     """A longer document is read up to so many UTF-8 bytes; null for the whole."""
     batch_tokens: int = Field(default=4_096, ge=1)

@@ -25,12 +25,12 @@ class LimitParams(Params):
 
 
 class ChampionParams(Params):
-    """How a new model is compared with the champion: by a paired bootstrap over the same test documents."""
+    """How a new model is compared with the champion: by a paired bootstrap over the same documents or conversations."""
 
     mode: Literal["better", "no_worse"] = "better"
     """better: the gain must exceed margin; no_worse: the loss of quality must not exceed it."""
     margin: float = Field(default=0.0, ge=0)
-    """Bits per byte."""
+    """Bits per byte, of the answers where training ended with conversations."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """How sure that must be (one-sided)."""
     bootstrap_samples: int = Field(default=2_000, ge=100)

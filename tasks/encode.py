@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from params.encode import EncodeParams, ExamplesParams
 from params.errors import SourceError
+from params.objective import IN_CHAT
 from tasks.artifacts.digest import digest_entries, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run, root_of
@@ -42,6 +43,11 @@ class _File:
     kept: Path
     rejected: Path
 
+    @property
+    def held_out(self) -> Path:
+        """Its conversations that are for validation, while the stage runs."""
+        return self.kept.with_suffix(".jsonl")
+
 
 def identity(params: EncodeParams, run: Run, *_inputs: Manifest) -> EncodeParams:
     """What decides the result: files by their contents, never by where they lie."""
@@ -53,11 +59,12 @@ def identity(params: EncodeParams, run: Run, *_inputs: Manifest) -> EncodeParams
     return params.model_copy(update={"sources": tuple(sources)})
 
 
-@stage(version=1, identity=identity)
+@stage(version=2, identity=identity)
 def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) -> Metrics:
     """Blocks of packed examples in train/ and validation/; rows that cannot be used in rejected/, with the reason.
 
-    Leaves {side}/NNNNNN.arrow (columns input_ids, targets, segments), report.json, and labels.json of labelled texts.
+    Leaves {side}/NNNNNN.arrow (columns input_ids, targets, segments), report.json, labels.json of labelled texts, and
+    held_out.jsonl of conversations: those of validation as messages, for models with another template.
     Raises SourceError where a side has no example.
     """
     from tasks.examples.encoding import make_coder
@@ -74,6 +81,8 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
     packed = {side: _pack(side, files, labels, tokenizer, params, out, run) for side in SIDES}
     if labels:
         write_atomic(out / LABELS, json.dumps(labels, ensure_ascii=False, indent=1))
+    if params.objective in IN_CHAT:
+        _keep_held_out(files, out)
     shutil.rmtree(out / _SCRATCH)
     return _report(params, counts, packed, labels, out)
 
@@ -128,18 +137,26 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
 
     from tasks.artifacts.digest import commit
     from tasks.examples.encoding import Example
+    from tasks.examples.held_out import chat_line
     from tasks.examples.reading import shown
     from tasks.examples.shards import ENCODED, encoded_batch
 
     counts: Counter[str] = Counter()
     file.kept.parent.mkdir(parents=True, exist_ok=True)
     temporary, lines = file.kept.with_name(file.kept.name + ".tmp"), []
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, ENCODED) as writer:
+    with (
+        file.held_out.open("w", encoding="utf-8") as held_out,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, ENCODED) as writer,
+    ):
         for rows in _batches(file, int(params.max_example_mb * 1e6)):
             kept: list[tuple[str, Example]] = []
             for row, made in zip(rows, coder.encode([row.value for row in rows]), strict=True):
                 if isinstance(made, Example):
-                    kept.append((side_of(made.key, params), made))
+                    side = side_of(made.key, params)
+                    kept.append((side, made))
+                    if side == "validation" and made.chat is not None:
+                        held_out.write(chat_line(made.chat))
                 else:
                     lines.append(_rejection(file, row.position, made, shown(row.value)))
                 counts.update(_counted(made))
@@ -150,6 +167,15 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
         file.rejected.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file.rejected, "".join(lines))
     return counts
+
+
+def _keep_held_out(files: list[_File], out: Path) -> None:
+    from tasks.examples.held_out import HELD_OUT
+
+    with (out / HELD_OUT).open("wb") as target:
+        for file in files:
+            with file.held_out.open("rb") as source:
+                shutil.copyfileobj(source, target)
 
 
 def _batches(file: _File, max_bytes: int) -> Iterator[list[Any]]:

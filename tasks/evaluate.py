@@ -13,9 +13,11 @@ from tasks.stage import stage
 
 if TYPE_CHECKING:
     from tasks.evaluation.documents import Documents
+    from tasks.evaluation.trained_model import TrainedModel
 
 SPLITS = ("validation", "test")
 REPORT, SAMPLES = "evaluation.json", "samples.json"
+ANSWERS = "conversations/validation.arrow"
 
 
 def identity(params: EvaluateParams, run: Run, *_inputs: Manifest) -> EvaluateParams:
@@ -33,8 +35,19 @@ def check_quizzes(params: EvaluateParams) -> None:
 
 
 @stage(version=2, identity=identity)
-def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: Path, run: Run) -> Metrics:
-    """evaluation.json with all figures by dotted name, and the losses of each document in documents/."""
+def evaluate(
+    params: EvaluateParams,
+    model: Manifest,
+    splits: Manifest,
+    examples: Manifest | None = None,
+    *,
+    out: Path,
+    run: Run,
+) -> Metrics:
+    """evaluation.json with all figures by dotted name, and the losses of each document in documents/.
+
+    `examples` are what a last phase of conversations learned from: its held-out answers are measured too.
+    """
     from tasks.evaluation.evaluating import evaluate_model
     from tasks.evaluation.losses import write_losses
     from tasks.evaluation.trained_model import TrainedModel, chosen_device
@@ -48,8 +61,9 @@ def evaluate(params: EvaluateParams, model: Manifest, splits: Manifest, *, out: 
     done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"))
     for split, losses in done.losses.items():
         write_losses(out / "documents" / f"{split}.arrow", losses)
+    answers = {} if examples is None else {"answers": _measure_answers(params, trained, model, examples, out)}
     write_atomic(out / SAMPLES, json.dumps(done.samples, indent=1, ensure_ascii=False) + "\n")
-    report = {"documents": splits.digest, "model": model.digest, **done.report}
+    report = {"documents": splits.digest, "model": model.digest, **done.report, **answers}
     write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return _metrics(report)
 
@@ -66,6 +80,20 @@ def held_out(params: EvaluateParams, splits: Manifest, split: str) -> "Documents
     return documents
 
 
+def _measure_answers(
+    params: EvaluateParams, trained: "TrainedModel", model: Manifest, examples: Manifest, out: Path
+) -> dict[str, Any]:
+    """The section `answers`; the losses of each conversation are kept."""
+    from tasks.evaluation.answers import answer_figures, answer_losses, choose_conversations
+    from tasks.evaluation.figures import Bootstrap
+    from tasks.evaluation.losses import write_losses
+
+    conversations = choose_conversations(examples.folder, params.max_documents)
+    losses = answer_losses(trained, model.folder / "model", conversations, batch_tokens=params.batch_tokens)
+    write_losses(out / ANSWERS, losses)
+    return answer_figures(losses, Bootstrap(params.bootstrap_samples, params.confidence, params.seed))
+
+
 def _digest_of(quiz: QuizParams) -> str:
     path = Path(quiz.path).expanduser()
     if not path.is_file():
@@ -76,9 +104,12 @@ def _digest_of(quiz: QuizParams) -> str:
 def _metrics(report: dict[str, Any]) -> Metrics:
     from tasks.evaluation.naming import numbers_of
 
-    test = report["test"]
+    parts = [name for name in ("test", "answers") if name in report]
     return Metrics(
-        headline=f"test: {test['bits_per_byte']:.3f} bits per byte, perplexity {test['perplexity']:,.1f}",
+        headline="; ".join(
+            f"{name}: {report[name]['bits_per_byte']:.3f} bits per byte, perplexity {report[name]['perplexity']:,.1f}"
+            for name in parts
+        ),
         speed=(sum(report[split]["targets"] for split in SPLITS), "tokens"),
         counts={f"{split}_docs": report[split]["docs"] for split in SPLITS},
         values=numbers_of(report),

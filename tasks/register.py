@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from params.release import ReleaseParams
 from tasks.artifacts.manifest import Manifest
+from tasks.compare import ANSWERS_DIGEST
 from tasks.context import Run
 from tasks.promote import Request, consider, one_at_a_time
 from tasks.tracking import answering_registry, quiet_mlflow
@@ -90,6 +91,11 @@ def _make_version(tracker: "Tracker", name: str, released: Manifest, evaluation:
         "gristmill.served": facts["served"],
         "gristmill.gate": released.metrics.facts["gate"],
     }
+    if "answers_digest" in facts:
+        tags |= {
+            ANSWERS_DIGEST: facts["answers_digest"],
+            "gristmill.answers_bits_per_byte": repr(facts["answers_bits_per_byte"]),
+        }
     model_id = _find_logged_model(tracker, released.digest) or _log_model(tracker, released, tags)
     try:
         client.create_registered_model(name)

@@ -10,13 +10,16 @@ from params.errors import ReleaseError
 from params.release import ReleaseParams
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
-from tasks.compare import LOSSES
+from tasks.compare import ANSWER_LOSSES, LOSSES
 from tasks.compress import PICKED
 from tasks.context import Run, num_cores
+from tasks.evaluate import ANSWERS
 from tasks.promote import GATE
 from tasks.stage import stage
 
 if TYPE_CHECKING:
+    from tasks.evaluation.losses import DocumentLosses
+    from tasks.evaluation.served_model import ServedModel
     from tasks.registry.gate import Evidence
 
 _SEED = 1
@@ -37,15 +40,17 @@ def release(
     evaluation: Manifest,
     graph: Manifest,
     variants: Manifest,
+    examples: Manifest | None = None,
     *,
     out: Path,
     run: Run,
 ) -> Metrics:
     """bundle/ with everything about the model, and the verdict of the gate on it (gate.json).
 
-    The served file is run on the test documents; its losses (test_losses.arrow) are what promotion compares. A failed
-    gate is no error: the bundle then says so, and registering it promotes nothing. The cards tell how long
-    training took, so they and the sums are no part of the digest: the same model is not registered twice.
+    The served file is run on the test documents, and on the held-out conversations of `examples` where training ended
+    with such; its losses (test_losses.arrow, answer_losses.arrow) are what promotion compares. A failed gate is no
+    error: the bundle then says so, and registering it promotes nothing. The cards tell how long training took, so they
+    and the sums are no part of the digest: the same model is not registered twice.
     """
     from tasks.registry.bundle import write_sums
     from tasks.registry.gate import gate_checks
@@ -56,21 +61,17 @@ def release(
     bundle = out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     _place(bundle, model, evaluation, graph, variants)
-    report = _read(evaluation.folder / "evaluation.json")
     stop = _read(model.folder / "stop.json")
     served = _measure_served(bundle, params, splits, evaluation, run)
-    report["served"] = {key: value for key, value in served.items() if key != "test_digest"}
+    answers = {} if examples is None else _measure_answers(bundle, params, examples, evaluation, run)
+    report = _report(evaluation, served, answers)
     _write(bundle / "evaluation.json", report)
     quality = _read(variants.folder / "quality.json")
     gate = gate_checks(params, _evidence(params, stop, report, quality, variants))
     results = ancestors((files, cleaned, unique, splits, shards, model, evaluation, graph, variants), run.store)
     _describe(bundle, params, results, files, gate=gate, run=run)
     facts = {
-        "name": params.model_name,
-        "served": _served(bundle, params),
-        "variants": ", ".join(_variants(bundle)),
-        "bits_per_byte": served["bits_per_byte"],
-        "test_digest": served["test_digest"],
+        **_facts(bundle, params, served, answers),
         "gate_passed": all(check.passed for check in gate),
     }
     _write(bundle / "bundle.json", facts)
@@ -84,23 +85,71 @@ def _measure_served(
     """Figures of the served file on the test documents, next to those of the trained model; its losses are kept."""
     from tasks.evaluation.documents import digest_documents, same_documents
     from tasks.evaluation.losses import document_losses, read_losses, write_losses
-    from tasks.evaluation.served_model import ServedModel
 
     trained = read_losses(evaluation.folder / "documents" / "test.arrow")
     sizes = dict(zip(trained.ids, trained.num_bytes.tolist(), strict=True))
     documents = same_documents(splits.paths("test/*.arrow"), sizes)
-    folder = bundle / "onnx" / _served(bundle, params)
-    served = ServedModel(folder, threads=run.settings.threads or num_cores())
-    losses = document_losses(served, documents, batch_tokens=_BATCH_TOKENS)
+    losses = document_losses(_served_model(bundle, params, run), documents, batch_tokens=_BATCH_TOKENS)
     write_losses(bundle / LOSSES, losses)
+    return {
+        "variant": _served(bundle, params),
+        **_beside(losses, trained),
+        "test_digest": digest_documents(losses.ids, losses.num_bytes),
+    }
+
+
+def _measure_answers(
+    bundle: Path, params: ReleaseParams, examples: Manifest, evaluation: Manifest, run: Run
+) -> dict[str, Any]:
+    """The same on the held-out conversations that the trained model was measured on."""
+    from tasks.evaluation.answers import answer_losses, same_conversations
+    from tasks.evaluation.documents import digest_documents
+    from tasks.evaluation.losses import read_losses, write_losses
+
+    trained = read_losses(evaluation.folder / ANSWERS)
+    conversations = same_conversations(examples.folder, trained.ids)
+    served = _served_model(bundle, params, run)
+    losses = answer_losses(served, served.model.folder, conversations, batch_tokens=_BATCH_TOKENS)
+    write_losses(bundle / ANSWER_LOSSES, losses)
+    return {**_beside(losses, trained), "digest": digest_documents(losses.ids, losses.num_bytes)}
+
+
+def _facts(bundle: Path, params: ReleaseParams, served: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    """What the registry tells of a bundle."""
+    return {
+        "name": params.model_name,
+        "served": _served(bundle, params),
+        "variants": ", ".join(_variants(bundle)),
+        "bits_per_byte": served["bits_per_byte"],
+        "test_digest": served["test_digest"],
+        **{f"answers_{name}": answers[name] for name in ("bits_per_byte", "digest") if name in answers},
+    }
+
+
+def _report(evaluation: Manifest, served: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    """The evaluation with the figures of the served file."""
+    report = _read(evaluation.folder / "evaluation.json")
+    report["served"] = {key: value for key, value in served.items() if key != "test_digest"}
+    if answers:
+        report["served"]["answers"] = {key: value for key, value in answers.items() if key != "digest"}
+    return report
+
+
+def _served_model(bundle: Path, params: ReleaseParams, run: Run) -> "ServedModel":
+    from tasks.evaluation.served_model import ServedModel
+
+    folder = bundle / "onnx" / _served(bundle, params)
+    return ServedModel(folder, threads=run.settings.threads or num_cores())
+
+
+def _beside(losses: "DocumentLosses", trained: "DocumentLosses") -> dict[str, float]:
+    """Figures of the served file, and how much worse it is than the trained model."""
     targets = int(losses.num_targets.sum())
     loss, loss_of_trained = (float(found.nats.sum()) / targets for found in (losses, trained))
     return {
-        "variant": _served(bundle, params),
         "loss": round(loss, _DIGITS),
         "loss_increase": round(loss - loss_of_trained, _DIGITS),
         "bits_per_byte": round(float(losses.nats.sum() / losses.num_bytes.sum() / math.log(2)), _DIGITS),
-        "test_digest": digest_documents(losses.ids, losses.num_bytes),
     }
 
 

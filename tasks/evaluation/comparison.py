@@ -12,7 +12,10 @@ from tasks.evaluation.losses import DocumentLosses
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better the new model predicts the documents, in bits per byte (below zero: worse)."""
+    """How much better the new model predicts the documents, in bits per byte (below zero: worse).
+
+    Documents are texts, or conversations of which the answers count.
+    """
 
     gain: float
     low: float
@@ -24,6 +27,10 @@ class Comparison:
     new: float
     """Bits per byte of the new model."""
     champion: float
+    figure: str = "served.bits_per_byte"
+    """Of evaluation.json in a bundle: what decides."""
+    why: str = "training ended with plain text"
+    """Why this figure and no other."""
 
 
 def compare(new: DocumentLosses, champion: DocumentLosses, bootstrap: Bootstrap, *, asked: float) -> Comparison:

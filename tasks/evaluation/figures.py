@@ -57,8 +57,8 @@ def all_figures(losses: DocumentLosses, bootstrap: Bootstrap) -> dict[str, Any]:
     """Figures of all documents, and of each source and language apart."""
     return {
         **asdict(figures(losses, bootstrap)),
-        "by_source": _apart(losses, losses.sources, bootstrap),
-        "by_language": _apart(losses, losses.languages, bootstrap),
+        "by_source": figures_apart(losses, losses.sources, bootstrap),
+        "by_language": figures_apart(losses, losses.languages, bootstrap),
     }
 
 
@@ -81,6 +81,7 @@ def resampled_ratios(numerators: Floats, denominators: Ints, bootstrap: Bootstra
     return ratios
 
 
-def _apart(losses: DocumentLosses, groups: Sequence[str], bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+def figures_apart(losses: DocumentLosses, groups: Sequence[str], bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+    """Figures of each group of documents."""
     names = np.array(groups)
     return {name: asdict(figures(losses.only(names == name), bootstrap)) for name in sorted(set(groups))}

@@ -13,6 +13,7 @@ from tasks.evaluation.language_model import LanguageModel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,9 @@ def document_losses(model: LanguageModel, documents: Documents, *, batch_tokens:
     A document follows the begin token. What goes past the context is scored in a second window, and so on, each
     without what stands before it, as in training.
     """
-    windows = [
-        (index, row)
-        for index, text in enumerate(documents.texts)
-        for row in cut_windows([model.begin, *model.encode(text)], model.context)
-    ]
-    nats, num_targets = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
-    for batch in batches_by_length([row for _, row in windows], batch_tokens):
-        for place, losses in zip(batch, model.target_nats([windows[place][1] for place in batch]), strict=True):
-            nats[windows[place][0]] += losses.sum()
-            num_targets[windows[place][0]] += len(losses)
+    rows = [[model.begin, *model.encode(text)] for text in documents.texts]
+    scored = [np.ones(len(row) - 1, np.bool_) for row in rows]
+    nats, num_targets = summed_losses(model, rows, scored, batch_tokens=batch_tokens)
     return DocumentLosses(
         ids=documents.ids,
         sources=documents.sources,
@@ -63,6 +57,30 @@ def document_losses(model: LanguageModel, documents: Documents, *, batch_tokens:
         num_bytes=np.array([len(text.encode()) for text in documents.texts], np.int64),
         num_targets=num_targets,
     )
+
+
+def summed_losses(
+    model: LanguageModel, rows: Sequence[Sequence[int]], scored: Sequence[Flags], *, batch_tokens: int
+) -> tuple[Floats, Ints]:
+    """Nats and number of the targets of each row that are scored: one flag for every token but the first."""
+    windows = [
+        (index, window, flags)
+        for index, (row, chosen) in enumerate(zip(rows, scored, strict=True))
+        for window, flags in zip(cut_windows(row, model.context), cut_flags(chosen, model.context), strict=True)
+        if flags.any()
+    ]
+    nats, num_targets = np.zeros(len(rows)), np.zeros(len(rows), np.int64)
+    for batch in batches_by_length([window for _, window, _ in windows], batch_tokens):
+        for place, losses in zip(batch, model.target_nats([windows[place][1] for place in batch]), strict=True):
+            index, _, flags = windows[place]
+            nats[index] += losses[flags].sum()
+            num_targets[index] += flags.sum()
+    return nats, num_targets
+
+
+def cut_flags(scored: Flags, context: int) -> list[Flags]:
+    """The flags of the targets of each window that `cut_windows` makes."""
+    return [scored[start : start + context] for start in range(0, len(scored), context)]
 
 
 def cut_windows(tokens: Sequence[int], context: int) -> list[list[int]]:

@@ -28,6 +28,19 @@ Messages = tuple[Message, ...]
 
 
 @dataclass(frozen=True)
+class Chat:
+    """A conversation, and which of its messages are the answers that are learned."""
+
+    messages: Messages
+    answers: tuple[int, ...]
+
+    @property
+    def answered(self) -> str:
+        """The text of the answers."""
+        return "".join(self.messages[at].content for at in self.answers)
+
+
+@dataclass(frozen=True)
 class Preference:
     """Two answers to one conversation."""
 

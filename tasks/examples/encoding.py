@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from params.objective import Objective
-from tasks.examples.conversations import Messages, read_conversation, read_preference
+from tasks.examples.conversations import Chat, Messages, read_conversation, read_preference
 from tasks.examples.labelled import read_labelled, read_pair
 from tasks.examples.template import ChatTemplate, Run
 from tasks.formats.records import Unusable
@@ -39,6 +39,8 @@ class Example:
     """One text, or two that are compared or turned into each other."""
     label: str | None = None
     truncated: bool = False
+    chat: Chat | None = None
+    """The conversation, of a preference with the answer that was chosen."""
 
 
 class Coder(Protocol):
@@ -91,7 +93,7 @@ class _Texts:
         return self._ids[self._offsets[number] : self._offsets[number + 1]]
 
 
-class _Chats:
+class Chats:
     """Rendered conversations to tokens, many at a time."""
 
     def __init__(self, tokenizer: Path, cut: Cut) -> None:
@@ -117,12 +119,16 @@ class _Chats:
             made.append(Side(tokens[:-1], targets))
         return made
 
+    def runs(self, chat: Chat) -> list[Run]:
+        """The conversation as the template renders it; raises Unusable where it refuses."""
+        return self.template.runs(chat.messages, set(chat.answers))
+
     def cut(self, sides: Sequence[Side]) -> tuple[Side, ...]:
         """The sides within the context; raises Unusable where that leaves nothing to learn."""
         return tuple(map(self._cut, sides))
 
 
-class Conversations(_Chats):
+class Conversations(Chats):
     """Conversations, of which the assistant's answers are learned."""
 
     def encode(self, rows: Sequence[Any]) -> list[Example | Unusable]:
@@ -135,15 +141,17 @@ class Conversations(_Chats):
                 made.append(found)
             else:
                 side = next(sides)
-                made.append(_tried(lambda s=side, m=found[0]: _example(_asked(m), (s,), self.cut)))
+                made.append(_tried(lambda s=side, c=found[0]: _example(_asked(c.messages), (s,), self.cut, chat=c)))
         return made
 
-    def _read(self, row: Any) -> tuple[Messages, list[Run]]:
+    def _read(self, row: Any) -> tuple[Chat, list[Run]]:
         messages = read_conversation(row)
-        return messages, self.template.runs(messages)
+        answers = (at for at, message in enumerate(messages) if message.role == "assistant")
+        chat = Chat(messages, tuple(answers))
+        return chat, self.runs(chat)
 
 
-class Preferences(_Chats):
+class Preferences(Chats):
     """Two answers to each prompt."""
 
     def encode(self, rows: Sequence[Any]) -> list[Example | Unusable]:
@@ -156,17 +164,13 @@ class Preferences(_Chats):
                 made.append(found)
             else:
                 pair = (next(sides), next(sides))
-                made.append(_tried(lambda p=pair, m=found[0]: _example(_text_of(m), p, self.cut)))
+                made.append(_tried(lambda p=pair, f=found: _example(_text_of(f[0]), p, self.cut, chat=f[2])))
         return made
 
-    def _read(self, row: Any) -> tuple[Messages, tuple[list[Run], list[Run]]]:
+    def _read(self, row: Any) -> tuple[Messages, tuple[list[Run], list[Run]], Chat]:
         found = read_preference(row)
-        chosen, rejected = (self._runs(found.prompt, answer) for answer in (found.chosen, found.rejected))
-        return found.prompt, (chosen, rejected)
-
-    def _runs(self, prompt: Messages, answer: Messages) -> list[Run]:
-        learned = {len(prompt) + at for at, message in enumerate(answer) if message.role == "assistant"}
-        return self.template.runs((*prompt, *answer), learned)
+        chosen, rejected = (_answered(found.prompt, answer) for answer in (found.chosen, found.rejected))
+        return found.prompt, (self.runs(chosen), self.runs(rejected)), chosen
 
 
 class LabelledTexts:
@@ -227,10 +231,17 @@ class Pairs:
         return tuple(map(self._cut, sides))
 
 
-def _example(key: str, sides: tuple[Side, ...], cut: Any, *, label: str | None = None) -> Example:
+def _example(
+    key: str, sides: tuple[Side, ...], cut: Any, *, label: str | None = None, chat: Chat | None = None
+) -> Example:
     kept = cut(sides)
     truncated = any(len(one.inputs) < len(other.inputs) for one, other in zip(kept, sides, strict=True))
-    return Example(key, kept, label, truncated)
+    return Example(key, kept, label, truncated, chat)
+
+
+def _answered(prompt: Messages, answer: Messages) -> Chat:
+    learned = (len(prompt) + at for at, message in enumerate(answer) if message.role == "assistant")
+    return Chat((*prompt, *answer), tuple(learned))
 
 
 def _tried(make: Any) -> Any:

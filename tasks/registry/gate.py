@@ -50,11 +50,12 @@ def gate_checks(params: ReleaseParams, found: Evidence) -> list[GateCheck]:
     """All conditions on a model that do not need the registry."""
     served = found.quality.get(params.serve)
     kept = served is not None and "rejected" not in served
-    bits = found.figures["served.bits_per_byte"]
+    decisive = f"{_measured(found)}.bits_per_byte"
+    bits = found.figures[decisive]
     return [
         GateCheck("verdict of training", found.verdict, "not broken", found.verdict != "broken"),
         GateCheck("served variant", params.serve if kept else None, params.serve, kept),
-        GateCheck("served.bits_per_byte", _number(bits), "a number", math.isfinite(bits)),
+        GateCheck(decisive, _number(bits), "a number", math.isfinite(bits)),
         *_parity(params, found, served or {}),
         *_limits(params.gate.limits, found.figures),
         *_contamination(params.gate.max_contaminated, found.contaminated),
@@ -62,13 +63,18 @@ def gate_checks(params: ReleaseParams, found: Evidence) -> list[GateCheck]:
     ]
 
 
+def _measured(found: Evidence) -> str:
+    """The section that judges the served file: on answers where training ended with conversations, else on text."""
+    return "served.answers" if "served.answers.bits_per_byte" in found.figures else "served"
+
+
 def _parity(params: ReleaseParams, found: Evidence, served: Tree) -> Iterator[GateCheck]:
     """Whether the served file does what the trained model does."""
     gate = params.gate
     if gate.max_loss_increase is not None:
         yield _at_most("loss over the fp32 graph", served.get("loss_increase"), gate.max_loss_increase)
-        increase = found.figures["served.loss_increase"]
-        yield _at_most("served.loss_increase over the trained model", increase, gate.max_loss_increase)
+        name = f"{_measured(found)}.loss_increase"
+        yield _at_most(f"{name} over the trained model", found.figures[name], gate.max_loss_increase)
     if gate.min_greedy_agreement is not None:
         agreement = served.get("greedy_agreement")
         yield _within("greedy agreement with fp32", agreement, LimitParams(min=gate.min_greedy_agreement))

@@ -86,6 +86,7 @@ _FIGURES = {
     "variant": Words("variant", "变体"),
     "loss_increase": Words("rise of the loss", "损失增加"),
     "contamination": Words("contamination", "污染"),
+    "answers": Words("answers to held-out conversations", "留出对话的回答"),
     "samples": Words("samples", "生成样例"),
     "tasks": Words("tasks", "任务"),
     "by_source": Words("by source", "按来源"),

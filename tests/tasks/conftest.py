@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+import xxhash
 
 from params.base import Params
 from params.compress import CompressParams
@@ -40,6 +41,15 @@ WIDTH = 64
 CLEAN = {"contamination": {"test": {"share": 0.0}}}
 VARIANTS = ("int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16")
 BEGIN, PADDING = "<|endoftext|>", "<|pad|>"
+SAID = (("To install the package,", "run pip install gristmill."), ("The function returns", "a list of numbers."))
+CHAT_LINES = [
+    json.dumps({"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": say}], "answers": [1]})
+    for ask, say in SAID
+]
+CHATS = {
+    xxhash.xxh3_128_hexdigest(f"{line}\n".encode()): len(say) for line, (_, say) in zip(CHAT_LINES, SAID, strict=True)
+}
+"""Names of two held-out conversations, and the bytes of their answers."""
 
 
 class Named(Params):
@@ -81,6 +91,11 @@ class Workshop:
     def splits(self) -> Manifest:
         """Four test documents."""
         return self.seal("decontaminate", "splits", _write_splits)
+
+    def examples(self) -> Manifest:
+        """What is asked in CHATS, held out by the stage encode."""
+        lines = "".join(f"{line}\n" for line in CHAT_LINES)
+        return self.seal("encode", "examples", lambda folder: (folder / "held_out.jsonl").write_text(lines))
 
     def release_inputs(self, name: str, *, bits_per_byte: float) -> list[Manifest]:
         """Inputs of release for the qwen3 model, with an evaluation by hand."""
@@ -164,19 +179,36 @@ class Candidates:
         self.tracked = tracked
 
     def bundle(
-        self, model: str, name: str, bits_per_byte: float, *, ids: tuple[str, ...] = ("a", "b"), failed: str = ""
+        self,
+        model: str,
+        name: str,
+        bits_per_byte: float,
+        *,
+        ids: tuple[str, ...] = ("a", "b"),
+        failed: str = "",
+        answers: dict[str, float] | None = None,
+        template: str | None = None,
     ) -> tuple[Manifest, Manifest]:
-        """A sealed release and the evaluation behind it; the losses are by hand, the files are real."""
+        """A sealed release and the evaluation behind it; the losses are by hand, the files are real.
+
+        `answers` are the nats of held-out conversations by name, which the served file reads with `template`.
+        """
         inputs = self.workshop.release_inputs("any", bits_per_byte=1.5)
         whole = self.workshop.release("any", ReleaseParams(samples=(), gate=GateParams(max_loss_increase=0.5)), inputs)
         facts = {"gate": f"failed: {failed}" if failed else "passed"}
 
         def fill(out: Path) -> Metrics:
             copytree(whole.folder / "bundle", out / "bundle")
-            _rewrite(out / "bundle", f"{model}-{name}", bits_per_byte, ids=ids, failed=failed)
+            _rewrite(out / "bundle", f"{model}-{name}", bits_per_byte, ids=ids, failed=failed, answers=answers)
+            if template is not None:
+                (out / "bundle" / "onnx" / "int8" / "chat_template.jinja").write_text(template)
+            write_sums(out / "bundle")
             return Metrics(facts=facts)
 
-        made = self.workshop.seal("release", f"{model}-{name}", fill, {"splits": self.workshop.splits()})
+        inputs_kept = {"splits": self.workshop.splits()}
+        if answers is not None:
+            inputs_kept["examples"] = self.workshop.examples()
+        made = self.workshop.seal("release", f"{model}-{name}", fill, inputs_kept)
         return made, inputs[6]
 
     def __call__(self, model: str, name: str, bits_per_byte: float, **changes):
@@ -319,7 +351,15 @@ def _write_splits(out: Path) -> None:
         writer.write_batch(pa.record_batch(columns, schema=DOCUMENT))
 
 
-def _rewrite(bundle: Path, name: str, bits_per_byte: float, *, ids: tuple[str, ...], failed: str) -> None:
+def _rewrite(
+    bundle: Path,
+    name: str,
+    bits_per_byte: float,
+    *,
+    ids: tuple[str, ...],
+    failed: str,
+    answers: dict[str, float] | None,
+) -> None:
     """Give a bundle the losses of a model that predicts every document equally well."""
     sizes = [len(TEXTS["abcd".index(doc)].encode()) for doc in ids]
     nats = [bits_per_byte * math.log(2) * size for size in sizes]
@@ -327,12 +367,17 @@ def _rewrite(bundle: Path, name: str, bits_per_byte: float, *, ids: tuple[str, .
     _write_table(bundle / "test_losses.arrow", pa.table({column: list(values) for column, values in columns.items()}))
     facts = json.loads((bundle / "bundle.json").read_text())
     facts |= {"name": name, "bits_per_byte": bits_per_byte, "test_digest": digest_documents(ids, sizes)}
+    if answers is not None:
+        names, sizes = list(answers), [CHATS[chat] for chat in answers]
+        columns = {"id": names, "source": names, "language": names, "nats": list(answers.values())}
+        _write_table(bundle / "answer_losses.arrow", pa.table({**columns, "num_bytes": sizes, "num_targets": sizes}))
+        bits = sum(answers.values()) / sum(sizes) / math.log(2)
+        facts |= {"answers_bits_per_byte": bits, "answers_digest": digest_documents(names, sizes)}
     (bundle / "bundle.json").write_text(json.dumps(facts))
     gate = json.loads((bundle / "gate.json").read_text())
     if failed:
         gate["checks"].append({"name": failed, "value": 9.0, "limit": "at most 1", "passed": False})
     (bundle / "gate.json").write_text(json.dumps(gate | {"passed": not failed}))
-    write_sums(bundle)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -21,7 +21,9 @@ from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.encode import encode, identity, side_of
+from tasks.examples.conversations import Chat, Message
 from tasks.examples.encoding import make_coder
+from tasks.examples.held_out import read_chats
 from tasks.model.build import build_model
 from tasks.tokenizer.files import special_ids
 from tasks.training.batch import IGNORED
@@ -66,6 +68,24 @@ def test_bad_rows_are_set_aside_with_file_line_and_reason(chat_tokenizer, run, t
         ("chats.jsonl", 7, "too_long"),
     ]
     assert told[0]["row"] == "{broken"
+
+
+def test_the_conversations_of_validation_are_kept_as_messages_of_preferences_with_the_chosen_answer(
+    chat_tokenizer, run, tmp_path
+):
+    rows = [{"prompt": f"question {n}", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(30)]
+    chats = [{"prompt": row["prompt"], "response": row["chosen"]} for row in rows]
+    kept = {}
+    for objective, told in (("preference", rows), ("instruct", chats)):
+        path = tmp_path / f"{objective}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in told))
+        metrics = encoded(tmp_path / objective, chat_tokenizer, run, path, objective=objective)
+        kept[objective] = dict(read_chats(tmp_path / objective / "held_out.jsonl"))
+        assert len(kept[objective]) == metrics.counts["validation_examples"] > 0
+    assert kept["preference"] == kept["instruct"]
+    for chat in kept["instruct"].values():
+        number = chat.messages[0].content.removeprefix("question ")
+        assert chat == Chat((Message("user", f"question {number}"), Message("assistant", f"good {number}")), (1,))
 
 
 def test_files_of_every_kind_give_the_same_examples(chat_tokenizer, run, tmp_path):

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from params.encode import EncodeParams, ExamplesParams
 from params.errors import EvaluationError
 from params.evaluate import EvaluateParams
 from params.train import ModelParams
+from params.train_tokenizer import TrainTokenizerParams
 from tasks.documents.shards import read_batches
+from tasks.encode import encode
 from tasks.evaluate import evaluate
 from tasks.evaluation.losses import read_losses
 from tasks.model.build import build_model
 from tasks.tokenizer.files import copy_tokenizer, load_tokenizer, special_ids
+
+ANSWERS = ("This is a number, and a small one at that.", "这是一个很小的数字，答案就是它，请你记住。")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,68 @@ def test_the_loss_of_each_document_is_that_of_transformers_window_by_window(meas
                 logits = reference(window[:, :-1]).logits[0]
             expected += torch.nn.functional.cross_entropy(logits, window[0, 1:], reduction="sum").item()
         assert nats == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def chat_model(splits, world, seal_in_world):
+    """A fresh model whose tokenizer has ChatML, and eight conversations that it holds out."""
+    from tasks.train_tokenizer import train_tokenizer
+
+    params = TrainTokenizerParams(vocab_size=512, chat_template="chatml")
+    tokenizer = seal_in_world(
+        "chat_tokenizer", lambda out: train_tokenizer.work(params, splits, out=out, run=world), params={"chat": True}
+    )
+
+    def fill(out):
+        ids = special_ids(tokenizer.folder)
+        special = {"begin": ids.begin, "end": ids.end, "padding": ids.padding}
+        model = ModelParams(layers=1, width=32, heads=2)
+        build_model(model, vocab_size=512, context=96, **special, seed=1).save_pretrained(out / "model")
+        copy_tokenizer(tokenizer.folder, out / "model")
+
+    rows = [{"prompt": f"What is {n}?", "response": ANSWERS[n % 2]} for n in range(30)]
+    path = world.store.root / "chats.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = ExamplesParams(path=str(path))
+    encoding = EncodeParams(sources=(source,), objective="instruct", context=96, validation=0.3)
+    examples = seal_in_world(
+        "encode", lambda out: encode.work(encoding, tokenizer, out=out, run=world), params={"chat": True}
+    )
+    return seal_in_world("train", fill, params={"chat": True}), examples
+
+
+def test_the_held_out_answers_have_the_loss_of_transformers_on_the_chat_as_it_is_generated(
+    chat_model, splits, world, tmp_path
+):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, examples = chat_model
+    params = EvaluateParams(bootstrap_samples=100, generation=None, memorisation=None, contamination=None, bias=False)
+    metrics = evaluate.work(params, model, splits, examples, out=tmp_path, run=world)
+    report = json.loads((tmp_path / "evaluation.json").read_text())["answers"]
+    reference = AutoModelForCausalLM.from_pretrained(model.folder / "model", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(model.folder / "model")
+    nats, targets, num_bytes, end = 0.0, 0, 0, tokenizer.convert_tokens_to_ids("<|im_end|>")
+    lines = [json.loads(line) for line in (examples.folder / "held_out.jsonl").read_text().splitlines()]
+    for line in lines:
+        asked, answer = line["messages"]
+        prompt = tokenizer.apply_chat_template([asked], add_generation_prompt=True, return_dict=False)
+        said = [*tokenizer.encode(answer["content"], add_special_tokens=False), end]
+        with torch.inference_mode():
+            logits = reference(torch.tensor([[*prompt, *said]])).logits[0, len(prompt) - 1 : -1]
+        nats += torch.nn.functional.cross_entropy(logits, torch.tensor(said), reduction="sum").item()
+        targets, num_bytes = targets + len(said), num_bytes + len(answer["content"].encode())
+    assert (report["docs"], report["targets"], report["num_bytes"]) == (len(lines), targets, num_bytes)
+    assert report["loss"] == pytest.approx(nats / targets, rel=1e-4)
+    assert report["bits_per_byte"] == pytest.approx(nats / num_bytes / math.log(2), rel=1e-4)
+    assert report["loss_low"] <= report["loss"] <= report["loss_high"]
+    assert report["by_language"]["zh"]["docs"] + report["by_language"]["en"]["docs"] == len(lines)
+    assert metrics.values["answers.loss"] == report["loss"]
+
+
+def test_a_model_that_ended_with_text_has_no_answers(measured):
+    assert "answers" not in json.loads((measured[0] / "evaluation.json").read_text())
+    assert not (measured[0] / "conversations").exists()
 
 
 def test_few_documents_are_taken_evenly_and_read_to_whole_characters(model, splits, world, tmp_path):

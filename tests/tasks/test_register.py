@@ -5,13 +5,16 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from tasks.alias import read_trail
 from tasks.context import Run
+from tasks.evaluation.answers import choose_conversations
 from tasks.evaluation.documents import same_documents
 from tasks.evaluation.losses import document_losses
 from tasks.evaluation.served_model import ServedModel
 from tasks.register import Registered, _find_logged_model
+from tasks.serving.generator import OnnxModel
 from tasks.tracking import quiet_mlflow
 
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
@@ -61,6 +64,53 @@ def test_a_champion_that_saw_other_test_documents_is_run_on_the_new_ones(candida
     better = candidate("other", "second", 0.01 * true, ids=("c", "d"))
     assert f"{0.01 * true:.4f} bits per byte against {true:.4f}" in better.decision
     assert aliases(tracked, "other") == {"champion": 2, "challenger": 2, "previous": 1}
+
+
+TEMPLATE = "{% for m in messages %}{{ m.content }}<|endoftext|>{% endfor %}"
+
+
+def test_a_chat_model_that_answers_better_takes_over_though_it_predicts_text_worse(candidate, workshop, tracked):
+    names = choose_conversations(workshop.examples().folder, None).ids
+    good, better, worse = (dict.fromkeys(names, nats) for nats in (10.0, 5.0, 12.0))
+    candidate("chat", "good", 1.0, answers=good)
+    second = candidate("chat", "better", 2.0, answers=better)
+    old, new = (2 * nats / (26 + 18) / math.log(2) for nats in (10.0, 5.0))  # bytes of the two answers
+    told = (
+        f"{new:.4f} bits per byte against {old:.4f} (served.answers.bits_per_byte: training ended with conversations)"
+    )
+    assert told in second.decision
+    third = candidate("chat", "worse", 0.5, answers=worse)
+    assert "version 3 stays challenger of champion version 2" in third.decision
+    assert aliases(tracked, "chat") == {"champion": 2, "challenger": 3, "previous": 1}
+    plain = candidate("chat", "plain", 2.5)
+    assert "(served.bits_per_byte: training ended with plain text, of the champion with convers" in plain.decision
+
+
+def test_a_champion_without_comparable_answers_is_asked_the_same_with_its_own_template(candidate, workshop, tracked):
+    examples = workshop.examples()
+    chats = choose_conversations(examples.folder, None)
+    champion = candidate.bundle("asked", "text", 0.001, template=TEMPLATE)[0]
+    candidate("asked", "text", 0.001, template=TEMPLATE)
+    model = OnnxModel(champion.folder / "bundle" / "onnx" / "int8")
+    nats, num_bytes = 0.0, 0
+    for chat in chats.chats:
+        (asked, said), end = (model.encode(message.content)[1:] for message in chat.messages), 0
+        logits = model.logits([[*asked, end, *said]])[0][len(asked) :]
+        scores = torch.log_softmax(torch.tensor(logits), -1)
+        nats -= sum(float(scores[at, token]) for at, token in enumerate([*said, end]))
+        num_bytes += len(chat.messages[1].content.encode())
+    new = candidate("asked", "chat", 9.0, answers=dict.fromkeys(chats.ids, 0.001), template=TEMPLATE)
+    assert f"against {nats / num_bytes / math.log(2):.4f} (served.answers.bits_per_byte" in new.decision
+    assert aliases(tracked, "asked")["champion"] == 2
+
+
+def test_a_champion_without_a_chat_template_is_compared_on_text_and_the_decision_says_so(candidate, workshop):
+    ids = choose_conversations(workshop.examples().folder, None).ids
+    candidate("silent", "text", 1.0)
+    new = candidate("silent", "chat", 1.5, answers=dict.fromkeys(ids, 0.001), template=TEMPLATE)
+    reason = "(served.bits_per_byte: champion version 1 has no usable chat template)"
+    assert f"1.5000 bits per byte against 1.0000 {reason}" in new.decision
+    assert "version 2 stays challenger" in new.decision
 
 
 def test_a_refusal_is_told_again_but_noted_once(candidate, tracked):

@@ -18,6 +18,14 @@ def failed(gate=None, figures=None, **changes):
     return [check.name for check in checks if not check.passed]
 
 
+def test_a_chat_model_is_judged_by_its_answers_in_place_of_the_text():
+    answers = {"served.answers.bits_per_byte": 0.4, "served.answers.loss_increase": 0.01}
+    worse = {"served.loss_increase": 9.0, "served.answers.loss_increase": 0.06}
+    assert failed(figures=answers | {"served.loss_increase": 9.0}) == []
+    assert failed(figures=answers | worse) == ["served.answers.loss_increase over the trained model"]
+    assert failed(figures=answers | {"served.answers.bits_per_byte": math.nan}) == ["served.answers.bits_per_byte"]
+
+
 def test_a_sound_model_passes():
     assert failed() == []
 

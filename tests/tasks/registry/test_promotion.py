@@ -1,8 +1,10 @@
 """Who becomes champion."""
 
+from dataclasses import replace
+
 from params.gate import ChampionParams
 from tasks.evaluation.comparison import Comparison
-from tasks.registry.promotion import decide
+from tasks.registry.promotion import champion_check, decide
 
 
 def comparison(low: float) -> Comparison:
@@ -28,6 +30,14 @@ def test_no_worse_means_that_the_lower_end_of_the_gain_is_within_the_margin():
     assert promoted(0.0, mode="no_worse")
     assert promoted(-0.02, mode="no_worse", margin=0.02)
     assert not promoted(-0.021, mode="no_worse", margin=0.02)
+
+
+def test_a_decision_on_answers_names_the_figure_and_why_it_is_this_one():
+    found = replace(comparison(0.02), figure="served.answers.bits_per_byte", why="training ended with conversations")
+    told = "1.2000 bits per byte against 1.2300 (served.answers.bits_per_byte: training ended with conversations); with"
+    assert told in decide(4, 3, [], found, ChampionParams()).text
+    name = champion_check(3, found, ChampionParams()).name
+    assert name == "lower end of the gain over champion version 3 in served.answers.bits_per_byte"
 
 
 def test_a_failed_gate_is_named_and_never_promoted():
