@@ -19,7 +19,7 @@ from tasks.compress import compress
 from tasks.context import Reached, Run
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup, extend_index
-from tasks.evaluate import check_quizzes, evaluate
+from tasks.evaluate import check_questions, evaluate
 from tasks.export import export
 from tasks.ingest import ingest
 from tasks.prune import prune
@@ -112,7 +112,7 @@ def chain(p: PipelineParams, run: Run) -> Candidate | None:
     take it, and the run ends with training.
     """
     check_examples(p)
-    check_quizzes(p.evaluate)
+    check_questions(p.evaluate)
     files = survey(p.survey, run=run)
     documents = ingest(p.ingest, files, run=run)
     cleaned = clean(p.clean, documents, run=run)

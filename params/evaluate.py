@@ -68,6 +68,25 @@ class QuizParams(Params):
     """Most questions, taken evenly; null for all."""
 
 
+class HarnessParams(Params):
+    """Tasks of the Language Model Evaluation Harness (lm-eval) from files of the user's own."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Names of tasks: what stands at `task:` in their yaml files."""
+    folder: str
+    """Folder with the yaml files of the tasks and their data; nothing is fetched from elsewhere."""
+    limit: int | None = Field(default=None, ge=1)
+    """Most documents of each task, the first so many; null for all."""
+    num_fewshot: int | None = Field(default=None, ge=0)
+    """Solved examples before each question; null for as many as the task's file says."""
+
+    @model_validator(mode="after")
+    def _tasks_differ(self) -> Self:
+        if twice := sorted({task for task in self.tasks if self.tasks.count(task) > 1}):
+            raise ValueError(f"task {twice[0]} is named twice")
+        return self
+
+
 class EvaluateParams(Params):
     """Loss, perplexity and bits per byte on the held-out documents, and what else is asked for."""
 
@@ -95,10 +114,15 @@ class EvaluateParams(Params):
     """Likelihood of paired sentences, in English and Chinese, that differ in one attribute of a person."""
     quizzes: tuple[QuizParams, ...] = ()
     """Questions of your own."""
+    harness: HarnessParams | None = None
+    """Tasks in the format of lm-eval; null for none. Needs pip install 'gristmill[eval]'."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = ["validation", "test", *(quiz.name for quiz in self.quizzes)]
+        names = ["validation", "test", *(quiz.name for quiz in self.quizzes), *self._harness_tasks()]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two evaluation sets are named {twice[0]} (validation and test are the run's own)")
         return self
+
+    def _harness_tasks(self) -> tuple[str, ...]:
+        return self.harness.tasks if self.harness is not None else ()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.errors import EvaluationError
-from params.evaluate import EvaluateParams, QuizParams
+from params.evaluate import EvaluateParams, HarnessParams, QuizParams
 from tasks.artifacts.digest import digest_file, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run, num_cores
@@ -21,17 +21,20 @@ ANSWERS = "conversations/validation.arrow"
 
 
 def identity(params: EvaluateParams, run: Run, *_inputs: Manifest) -> EvaluateParams:
-    """The parameters, with digests in the place of the paths of quizzes."""
+    """The parameters, with digests in the place of the paths of quizzes and of tasks."""
     quizzes = tuple(quiz.model_copy(update={"path": _digest_of(quiz)}) for quiz in params.quizzes)
-    return params.model_copy(update={"quizzes": quizzes})
+    return params.model_copy(update={"quizzes": quizzes, "harness": _known_by_digest(params.harness)})
 
 
-def check_quizzes(params: EvaluateParams) -> None:
-    """Refuse questions that cannot be asked, before anything is trained."""
+def check_questions(params: EvaluateParams) -> None:
+    """Refuse quizzes and tasks that cannot be asked, before anything is trained."""
+    from tasks.evaluation.harness_tasks import read_tasks
     from tasks.evaluation.quizzes import read_quiz
 
     for quiz in params.quizzes:
         read_quiz(quiz)
+    if params.harness is not None:
+        read_tasks(params.harness, seed=params.seed)
 
 
 @stage(version=2, identity=identity)
@@ -99,6 +102,12 @@ def _digest_of(quiz: QuizParams) -> str:
     if not path.is_file():
         raise EvaluationError(f"evaluate.quizzes: {quiz.name}: {path} does not exist; name a .jsonl file")
     return digest_file(path)
+
+
+def _known_by_digest(harness: HarnessParams | None) -> HarnessParams | None:
+    from tasks.evaluation.harness_tasks import digest_folder
+
+    return harness.model_copy(update={"folder": digest_folder(harness)}) if harness is not None else None
 
 
 def _metrics(report: dict[str, Any]) -> Metrics:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from params.errors import EvaluationError, ParameterError
+from params.errors import EvaluationError, GristmillError, ParameterError
 from params.evaluate import EvaluateParams
-from params.load import merge
+from params.load import load_params, merge
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.compare import FINGERPRINT, SERVED
 from tasks.context import num_cores
-from tasks.evaluate import held_out
+from tasks.evaluate import check_questions, held_out
 from tasks.pull import pull, resolve
 from tasks.tracking import answering_registry, quiet_mlflow, start_tracker
 
@@ -93,12 +93,25 @@ def _params(subject: Subject, overrides: Mapping[str, Any], store: Store) -> Eva
     done = subject.record.stages.get("evaluate") if subject.record is not None else None
     made = store.find("evaluate", done.fingerprint) if done is not None else None
     known = {key: value for key, value in (made.params if made else {}).items() if key in EvaluateParams.model_fields}
+    if subject.record is not None and (known.get("quizzes") or known.get("harness")):
+        known |= _questions(subject.record)
     try:
         return EvaluateParams.model_validate(merge(known, overrides))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise ParameterError(f"evaluate.{key} = {first['input']!r}: {first['msg']}") from None
+
+
+def _questions(record: RunRecord) -> dict[str, Any]:
+    """Quizzes and tasks of a run by their paths, which its result knows by digest only; none where they are gone."""
+    try:
+        params = load_params(record.preset, record.overrides).evaluate
+        check_questions(params)
+    except GristmillError as error:
+        log.warning("%s: its quizzes and tasks are left out: %s", record.run_id, error)
+        return {"quizzes": (), "harness": None}
+    return params.model_dump(include={"quizzes", "harness"})
 
 
 def find_subject(what: str, variant: str | None, store: Store) -> Subject:

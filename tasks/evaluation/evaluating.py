@@ -10,6 +10,8 @@ from tasks.evaluation.bias import measure_bias, read_pairs
 from tasks.evaluation.documents import Documents
 from tasks.evaluation.figures import Bootstrap, all_figures
 from tasks.evaluation.generation import describe_harm, describe_samples, write_samples
+from tasks.evaluation.harness import measure_harness
+from tasks.evaluation.harness_tasks import read_tasks, texts_of
 from tasks.evaluation.language_model import LanguageModel
 from tasks.evaluation.losses import DocumentLosses, document_losses
 from tasks.evaluation.memorisation import measure_canaries, measure_memorisation
@@ -34,10 +36,11 @@ def evaluate_model(
 ) -> Evaluation:
     """Measure a model on sets of documents; `training` are the shards it learned from, where they are at hand.
 
-    Raises EvaluationError where a quiz or a canary cannot be used.
+    Raises EvaluationError where a quiz, a task or a canary cannot be used.
     """
     bootstrap = Bootstrap(params.bootstrap_samples, params.confidence, params.seed)
     quizzes = {quiz.name: read_quiz(quiz) for quiz in params.quizzes}
+    tasks = read_tasks(params.harness, seed=params.seed) if params.harness is not None else {}
     losses = {
         name: document_losses(model, documents, batch_tokens=params.batch_tokens) for name, documents in sets.items()
     }
@@ -46,7 +49,9 @@ def evaluate_model(
     if params.generation is not None and sets:
         samples = write_samples(model, sets[list(sets)[-1]], params.generation, seed=params.seed)
         report |= {"generation": describe_samples(samples), "harm": describe_harm(samples)}
-    report |= dict(_of_training(model, params, sets, quizzes, training))
+    asked = {name: [_text_of(question) for question in questions] for name, questions in quizzes.items()}
+    asked |= {name: texts_of(task) for name, task in tasks.items()}
+    report |= dict(_of_training(model, params, sets, asked, training))
     if params.canaries is not None:
         report["canaries"] = measure_canaries(model, params.canaries, seed=params.seed)
     if params.bias:
@@ -56,6 +61,8 @@ def evaluate_model(
             quiz.name: ask(model, quiz, quizzes[quiz.name], bootstrap, batch_tokens=params.batch_tokens)
             for quiz in params.quizzes
         }
+    if tasks:
+        report["harness"] = measure_harness(model, params, tasks)
     return Evaluation(report, losses, samples)
 
 
@@ -63,7 +70,7 @@ def _of_training(
     model: LanguageModel,
     params: EvaluateParams,
     sets: Mapping[str, Documents],
-    quizzes: Mapping[str, Sequence[Question]],
+    asked: Mapping[str, Sequence[str]],
     training: Sequence[Path],
 ) -> Iterator[tuple[str, Any]]:
     """What can be told only where the training text is at hand."""
@@ -71,8 +78,7 @@ def _of_training(
         yield "memorisation", measure_memorisation(model, training, params.memorisation)
     if training and params.contamination is not None:
         texts: dict[str, Sequence[str]] = {name: documents.texts for name, documents in sets.items()}
-        texts |= {name: [_text_of(question) for question in asked] for name, asked in quizzes.items()}
-        yield "contamination", measure_contamination(texts, training, params.contamination)
+        yield "contamination", measure_contamination(texts | dict(asked), training, params.contamination)
 
 
 def _text_of(question: Question) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,12 +10,12 @@ import torch
 
 from params.encode import EncodeParams, ExamplesParams
 from params.errors import EvaluationError
-from params.evaluate import EvaluateParams
+from params.evaluate import EvaluateParams, HarnessParams
 from params.train import ModelParams
 from params.train_tokenizer import TrainTokenizerParams
 from tasks.documents.shards import read_batches
 from tasks.encode import encode
-from tasks.evaluate import evaluate
+from tasks.evaluate import check_questions, evaluate
 from tasks.evaluation.losses import read_losses
 from tasks.model.build import build_model
 from tasks.tokenizer.files import copy_tokenizer, load_tokenizer, special_ids
@@ -166,3 +167,10 @@ def test_the_bootstrap_interval_is_that_of_a_mean_for_equal_denominators():
     low, high = bootstrap_ratio(values, np.ones(400, dtype=np.int64), Bootstrap(4000, 0.95, 1))
     half = 1.96 * values.std() / math.sqrt(400)  # the normal interval of a mean
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.04)
+
+
+@pytest.mark.skipif(find_spec("lm_eval") is not None, reason="the extra eval is installed")
+def test_tasks_without_their_package_say_what_to_install(tmp_path):
+    params = EvaluateParams(harness=HarnessParams(tasks=("capitals",), folder=str(tmp_path)))
+    with pytest.raises(EvaluationError, match=r"needs the package lm_eval: pip install 'gristmill\[eval\]'"):
+        check_questions(params)
