@@ -1,8 +1,12 @@
 """The same evaluation for any model, logged to a real MLflow on sqlite."""
 
+import json
+from shutil import copytree
+
 import pytest
 
 from params.errors import EvaluationError, ParameterError
+from tasks.artifacts.record import RunRecord
 from tasks.measure import measure
 
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
@@ -49,3 +53,28 @@ def test_what_is_no_model_and_what_is_no_parameter_are_told(workshop, tracked, t
         measure("nowhere", [texts], store=tracked.store)
     with pytest.raises(ParameterError, match=r"evaluate\.max_docs = 3"):
         measure(str(workshop.model("qwen3").folder), [texts], {"max_docs": 3}, store=tracked.store)
+
+
+@pytest.fixture
+def quizzed(workshop, run, seal, tmp_path):
+    """The model of a run that asked a quiz, and the file of the quiz; results know the file by digest alone."""
+    model = seal("train", lambda out: copytree(workshop.model("qwen3").folder / "model", out / "model"))
+    asked = {"name": "sayings", "path": str(tmp_path / "sayings.jsonl"), "kind": "cloze"}
+    (tmp_path / "sayings.jsonl").write_text(json.dumps({"prompt": "The function", "target": " returns"}) + "\n")
+    evaluated = seal("evaluate", lambda out: None, params={"quizzes": [asked | {"path": "0" * 64}]})
+    record = RunRecord.begin("tiny", {"evaluate": {"quizzes": [asked]}})
+    for made in (model, evaluated):
+        record = record.with_stage(made, reused=False, wall_s=1.0)
+    record.save(run.store.root)
+    return model.folder / "model", tmp_path / "sayings.jsonl"
+
+
+def test_a_model_of_a_run_is_asked_the_quizzes_of_that_run_from_their_files(quizzed, run, texts):
+    report = measure(str(quizzed[0]), [texts], FAST, store=run.store).report
+    assert report["quiz"]["sayings"]["accuracy"] == 1.0
+
+
+def test_quizzes_of_a_run_whose_files_are_gone_are_left_out_with_a_word(quizzed, run, texts, caplog):
+    quizzed[1].unlink()
+    assert "quiz" not in measure(str(quizzed[0]), [texts], FAST, store=run.store).report
+    assert "its quizzes and tasks are left out: evaluate.quizzes: sayings" in caplog.text
