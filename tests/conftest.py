@@ -75,6 +75,16 @@ def seal_into(
         return run.store.seal(recipe, draft, found, timing=Timing(), made_by={}, volatile=("logs/*",))
 
 
+@pytest.fixture(autouse=True)
+def _environment_as_before() -> Iterator[None]:
+    """What a command sets in this process for Prefect and MLflow is gone when its test ends."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """A run on an empty store."""

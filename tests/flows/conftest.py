@@ -1,5 +1,6 @@
 """Real text, a real Prefect server and one finished run, shared by the session; commands run as a user runs them."""
 
+import json
 import os
 import pydoc_data.topics
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,3 +122,10 @@ def finished(shell: Shell, corpus: Path) -> subprocess.CompletedProcess[str]:
     done = shell(*shell.tiny(corpus))
     assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def finished_record(finished: subprocess.CompletedProcess[str], home: Path) -> dict[str, Any]:
+    """The record of that run; other tests have runs on the same home."""
+    found = (json.loads(path.read_text()) for path in (home / "store" / "runs").glob("*.json"))
+    return next(record for record in found if record["run_id"] in finished.stdout)

@@ -18,10 +18,10 @@ def artifacts_of(home: Path, record: dict) -> Path:
     return Path(uri.removeprefix("file://").replace("%20", " "))
 
 
-def test_a_run_leaves_a_report_on_disk_and_in_mlflow_and_says_where(finished, home: Path):
+def test_a_run_leaves_a_report_on_disk_and_in_mlflow_and_says_where(finished, finished_record, home: Path):
     (line,) = [line for line in finished.stdout.splitlines() if line.startswith("Read its report:")]
     path = Path(line.partition(":")[2].strip())
-    record = records(home)[0]
+    record = finished_record
     assert path == home / "reports" / record["run_id"] / "report.html"
     text = path.read_text()
     assert text.startswith("<!doctype html>")
@@ -31,10 +31,10 @@ def test_a_run_leaves_a_report_on_disk_and_in_mlflow_and_says_where(finished, ho
     assert [one.read_text() for one in logged] == [text]
 
 
-def test_the_command_makes_a_report_again_against_a_run_of_choice(finished, shell, home: Path, corpus: Path):
+def test_the_command_makes_a_report_again_against_a_run_of_choice(finished_record, shell, home: Path, corpus: Path):
     other = shell(*shell.tiny(corpus, "--set", "train.seed=5"))
     assert other.returncode == 0, other.stderr
-    first, last = records(home)[0], records(home)[-1]
+    first, last = finished_record, records(home)[-1]
     path = home / "reports" / first["run_id"] / "report.html"
     os.truncate(path, 0)
     made = shell("report", first["run_id"], "--compare", last["run_id"])
