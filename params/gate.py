@@ -48,7 +48,7 @@ class GateParams(Params):
     """Largest rise of the served file's loss over the fp32 graph and over the trained model, in nats per token."""
     min_greedy_agreement: float | None = Field(default=None, ge=0, le=1)
     """Smallest share of greedy tokens, up to the first that differs, that the served file has in common with fp32."""
-    max_contaminated: float | None = Field(default=0.0, ge=0, le=1)
+    max_contaminated: float | None = Field(default=0.05, ge=0, le=1)
     """Largest share of each evaluation set that the training text contains (evaluate.contamination)."""
     max_size_mb: float | None = Field(default=None, gt=0)
     """Largest served graph with its weights, in megabytes (10^6 bytes)."""

@@ -69,6 +69,13 @@ def compare_versions(
     return replace(found, figure=pair.figure, why=pair.why)
 
 
+def other_kind(new: "ModelVersion", champion: "ModelVersion") -> str | None:
+    """Why a model cannot take the champion's place whatever its figures; None where it can."""
+    if ANSWERS_DIGEST in champion.tags and ANSWERS_DIGEST not in new.tags:
+        return "the champion answers conversations, and this model's training ended with plain text"
+    return None
+
+
 def _on_text(new: "ModelVersion", champion: "ModelVersion", store: Store, why: str) -> _Pair:
     from tasks.evaluation.comparison import Comparison
     from tasks.evaluation.documents import digest_documents

@@ -72,8 +72,8 @@ def test_greedy_agreement_size_and_speed_have_limits_of_their_own():
 
 
 def test_each_contaminated_set_fails_by_name():
-    assert failed(contaminated={"test": 0.0, "quiz": 0.02}) == ["contamination.quiz.share"]
-    assert failed(GateParams(max_contaminated=0.02), contaminated={"quiz": 0.02}) == []
+    assert failed(contaminated={"test": 0.05, "quiz": 0.06}) == ["contamination.quiz.share"]
+    assert failed(GateParams(max_contaminated=0.06), contaminated={"quiz": 0.06}) == []
     assert failed(GateParams(max_contaminated=None), contaminated={"quiz": 1.0}) == []
 
 

@@ -1,0 +1,15 @@
+"""Which models are compared at all."""
+
+from types import SimpleNamespace
+
+from tasks.compare import ANSWERS_DIGEST, other_kind
+
+TEXT = SimpleNamespace(tags={})
+CHAT = SimpleNamespace(tags={ANSWERS_DIGEST: "1f"})
+
+
+def test_a_model_that_only_goes_on_writing_does_not_replace_one_that_answers():
+    assert other_kind(TEXT, CHAT) == (
+        "the champion answers conversations, and this model's training ended with plain text"
+    )
+    assert [other_kind(*pair) for pair in ((TEXT, TEXT), (CHAT, TEXT), (CHAT, CHAT))] == [None, None, None]
