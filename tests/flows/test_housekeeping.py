@@ -26,6 +26,7 @@ class Knob(Params):
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch) -> Store:
     monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # of a fixture that other tests share
     return Store(locate_home().store)
 
 
