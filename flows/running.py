@@ -18,7 +18,7 @@ from flows.housekeeping import find_run
 from flows.reporting import report_path
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
-from params.errors import ParameterError
+from params.errors import ParameterError, ServerError
 from params.load import load_params, merge, parse_assignments
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
@@ -104,6 +104,7 @@ def call_flow(server: PrefectServer, module: str, name: str, **parameters: Any) 
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     _open_mlflow()
     server.announce()
+    from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     called = getattr(import_module(module), name)
@@ -111,8 +112,14 @@ def call_flow(server: PrefectServer, module: str, name: str, **parameters: Any) 
     # Joining the heartbeat thread takes a second at the end of the flow. Only a server that outlives this process
     # needs heartbeats to see it dead.
     quick = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if server.own_api is None else nullcontext()
-    with quick:
-        return called(**parameters)
+    try:
+        with quick:
+            return called(**parameters)
+    except TransportError as error:
+        url = os.environ["PREFECT_API_URL"]
+        raise ServerError(
+            f"the Prefect server at {url} is gone ({error}); what is finished is kept: start the same command again"
+        ) from None
 
 
 def _open_mlflow() -> None:

@@ -127,3 +127,19 @@ def test_mlflow_that_does_not_answer_is_named_with_the_remedy():
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(ServerError, match=r"does not answer .* unset MLFLOW_TRACKING_URI"):
             check_mlflow(f"http://127.0.0.1:{unused.getsockname()[1]}")
+
+
+@pytest.mark.slow
+def test_a_run_whose_prefect_server_is_killed_says_so_and_is_started_again(lone_shell, corpus: Path):
+    with lone_shell.start(*lone_shell.tiny(corpus)) as run:
+        assert run.stderr is not None
+        assert any("train: starts" in line for line in run.stderr)
+        address = read_address(lone_shell.home / "prefect" / "server.json")
+        assert address is not None
+        os.kill(address.pid, signal.SIGKILL)
+        said = run.communicate(timeout=900)[1]
+    assert run.returncode == 1
+    assert f"the Prefect server at {address.api} is gone" in said
+    assert "fault of gristmill" not in said
+    again = lone_shell(*lone_shell.tiny(corpus))
+    assert again.returncode == 0, again.stderr
