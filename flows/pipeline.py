@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from prefect import flow
 
@@ -11,7 +11,7 @@ from flows.runs import begin_run
 from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
 from params.load import load_params
 from params.objective import IN_CHAT, NOT_RELEASED
-from params.pipeline import PipelineParams
+from params.pipeline import PipelineParams, Until
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import clean
@@ -31,23 +31,6 @@ from tasks.survey import survey
 from tasks.train_tokenizer import train_tokenizer
 
 log = logging.getLogger(__name__)
-
-Until = Literal[
-    "survey",
-    "ingest",
-    "clean",
-    "dedup",
-    "split",
-    "decontaminate",
-    "train_tokenizer",
-    "shard",
-    "train",
-    "evaluate",
-    "export",
-    "compress",
-    "release",
-]
-"""A stage to end with, an enumeration in the Prefect UI."""
 
 
 class Prepared(NamedTuple):

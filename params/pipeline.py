@@ -1,5 +1,7 @@
 """The parameters of a whole run: one section per stage, one for the machine."""
 
+from typing import Literal, get_args
+
 from pydantic import model_validator
 
 from params.base import Params
@@ -23,7 +25,7 @@ from params.survey import SurveyParams
 from params.train import PhaseParams, TrainParams
 from params.train_tokenizer import TrainTokenizerParams
 
-STAGES = (
+Until = Literal[
     "survey",
     "ingest",
     "clean",
@@ -37,7 +39,9 @@ STAGES = (
     "export",
     "compress",
     "release",
-)
+]
+"""A stage to end with, an enumeration in the Prefect UI."""
+STAGES: tuple[Until, ...] = get_args(Until)
 """In the order in which a run comes to them."""
 
 

@@ -7,12 +7,12 @@ import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from params.errors import ExportError
+from tasks.compression.saving import save_graph
 
 KINDS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _SMALLEST = 1024
 """Weights of fewer values stay as they are: norms and biases, which weigh nothing."""
 _FP16_MAX = 65504.0
-_INLINE_BYTES = 1024
 
 
 def halve_weights(source: Path, out: Path, *, kind: str) -> None:
@@ -27,14 +27,7 @@ def halve_weights(source: Path, out: Path, *, kind: str) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*casts, *nodes])
-    out.mkdir(parents=True, exist_ok=True)
-    onnx.save(
-        model,
-        out / "model.onnx",
-        save_as_external_data=True,
-        location="model.onnx.data",
-        size_threshold=_INLINE_BYTES,
-    )
+    save_graph(model, out)
 
 
 def _large(graph: GraphProto) -> list[TensorProto]:

@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from tasks.compression.calibrate import input_moments
 from tasks.compression.gptq import gptq
 from tasks.compression.normalize import normalize_graph
+from tasks.compression.saving import save_graph
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ The 8-bit kernels of onnxruntime's CPU provider exist at this level only: at the
 unpacking the weights, twenty times slower. For 4 bits it doubles the speed, and what it adds to the loss of the
 4-bit weights could not be told from noise. What it costs is measured for every model in quality.json.
 """
-_INLINE_BYTES = 1024
 Array = npt.NDArray[Any]
 
 
@@ -57,14 +57,7 @@ def quantize_graph(
     _round_by_text(model, plain, moments, spared=tables, bits=bits, block_size=block_size)
     pack = quantizer.DefaultWeightOnlyQuantizer(config).qbits_block_quant
     _quantize_embeddings(model, pack, bits=bits, block_size=block_size, vocab_size=vocab_size)
-    out.mkdir(parents=True, exist_ok=True)
-    onnx.save(
-        model,
-        out / "model.onnx",
-        save_as_external_data=True,
-        location="model.onnx.data",
-        size_threshold=_INLINE_BYTES,
-    )
+    save_graph(model, out)
 
 
 def _quantizer_module() -> Any:
