@@ -32,12 +32,23 @@ class Learned(NamedTuple):
     blocks: Manifest
 
 
-def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shards: Manifest, *, run: Run) -> Learned:
-    """The model after the last phase; without phases there is a single one, called train."""
+def train_phases(
+    p: PipelineParams,
+    tokenizer: Manifest,
+    splits: Manifest,
+    shards: Manifest,
+    *,
+    base: Manifest | None = None,
+    run: Run,
+) -> Learned:
+    """The model after the last phase; without phases there is a single one, called train.
+
+    The first phase goes on from the weights of `base`, an earlier training, where there is one.
+    """
     if not p.train.phases:
         single = _blocks(p, None, tokenizer, splits, shards, run)
         return Learned(train(p.train, tokenizer, single, run=run), single)
-    models, orders = list[Manifest](), OrderBook(run.orders)
+    models, orders = [] if base is None else [base], OrderBook(run.orders)
     blocks = [_blocks(p, phase, tokenizer, splits, shards, run) for phase in p.train.phases]  # what fails, fails early
     for phase, own in zip(p.train.phases, blocks, strict=True):
         params, step = p.train.of_phase(phase), train.named(phase.name)
@@ -49,7 +60,7 @@ def train_phases(p: PipelineParams, tokenizer: Manifest, splits: Manifest, shard
             log.info("train.%s: the last phase, as was asked", phase.name)
             break
     run.reach(train.name)
-    return Learned(models[-1], blocks[len(models) - 1])
+    return Learned(models[-1], blocks[len(models) - 1 - (base is not None)])
 
 
 def has_trained(manifests: Mapping[str, Manifest]) -> bool:
@@ -77,6 +88,16 @@ def final_objective(p: PipelineParams, model: Manifest) -> Objective:
     return p.train.of_phase(ends[0]).objective if ends else p.train.objective
 
 
+def encode_phase(p: PipelineParams, phase: PhaseParams | None, tokenizer: Manifest, run: Run) -> Manifest | None:
+    """The examples that a phase learns from; None of one that learns from text."""
+    params = p.encode_of(phase)
+    if params.objective not in FROM_EXAMPLES:
+        return None
+    if phase is None:
+        return encode(params, tokenizer, run=run)
+    return encode.named(phase.name)(params, tokenizer, run=run)
+
+
 def approve(store: Store, record: RunRecord, phase: str) -> None:
     """Let a phase of a run start."""
     _approval(store, record, phase).touch()
@@ -87,13 +108,8 @@ def _blocks(
 ) -> Manifest:
     """What a phase learns from: the token blocks of the run, others where it mixes the sources in its own way, or
     examples."""
-    params = p.encode_of(phase)
-    if params.objective in FROM_EXAMPLES:
-        return (
-            encode(params, tokenizer, run=run)
-            if phase is None
-            else encode.named(phase.name)(params, tokenizer, run=run)
-        )
+    if (examples := encode_phase(p, phase, tokenizer, run)) is not None:
+        return examples
     if phase is None or phase.mixture is None:
         return shards
     return _mixed(p, phase, tokenizer, splits, run)

@@ -106,12 +106,15 @@ def chain(p: PipelineParams, run: Run) -> Candidate | None:
     return learn(p, Prepared(files, cleaned, unique, clean_splits), run)
 
 
-def learn(p: PipelineParams, text: Prepared, run: Run) -> Candidate | None:
-    """The stages from prepared text to the bundle that may be released, or None as `chain` says."""
+def learn(p: PipelineParams, text: Prepared, run: Run, *, base: Manifest | None = None) -> Candidate | None:
+    """The stages from prepared text to the bundle that may be released, or None as `chain` says.
+
+    Training goes on from `base`, where there is one.
+    """
     clean_splits = text.splits
     tokenizer = train_tokenizer(p.tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
-    model, blocks = train_phases(p, tokenizer, clean_splits, shards, run=run)
+    model, blocks = train_phases(p, tokenizer, clean_splits, shards, base=base, run=run)
     if (objective := final_objective(p, model)) in NOT_RELEASED:
         log.info("%s: the run ends here: evaluate, export and release take no model of %s", model.stage, objective)
         return None

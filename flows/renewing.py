@@ -6,7 +6,7 @@ from flows.arrivals import Arrived
 from flows.pipeline import Candidate, Prepared, learn
 from flows.weighing import Case
 from params.pipeline import PipelineParams
-from tasks.adopt import AdoptParams, adopt
+from tasks.adopt import AdoptParams, adopt, base_of
 from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
 from tasks.decontaminate import decontaminate
@@ -17,6 +17,7 @@ from tasks.retraining.comparison import Comparison, compare
 from tasks.retraining.recipe import warm_recipe, whole_recipe
 from tasks.retraining.sizes import sizes_by_source
 from tasks.split import split
+from tasks.train import MODEL
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,14 @@ def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candid
     sizes = sizes_by_source(prepared.splits.paths("train/*.arrow"))
     if case.judgement.from_scratch or case.champion is None:
         return learn(whole_recipe(p, sizes), prepared, run)
-    tokenizer = _adopted(case, run).folder / "model"
-    return learn(warm_recipe(p, champion=case.champion.address, tokenizer=tokenizer, sizes=sizes), prepared, run)
+    tokenizer, base = _adopted(case, run).folder / "model", base_of(case.champion, run.store)
+    start = case.champion.address if base is None else str(base.folder / MODEL)
+    only_examples = case.situation.only_examples
+    recipe = warm_recipe(p, start=start, tokenizer=tokenizer, sizes=sizes, only_examples=only_examples)
+    if base is None or not only_examples:
+        return learn(recipe, prepared, run)
+    run.finish(base, reused=True, wall_s=0.0)  # its text is what the new model has read: gc keeps it, reports show it
+    return learn(recipe, prepared, run, base=base)
 
 
 def compare_with_champion(

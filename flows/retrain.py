@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 
 from flows.arrivals import absorb
+from flows.phases import check_examples
 from flows.pipeline import Outcome, conclude
 from flows.renewing import compare_with_champion, prepare, renew
 from flows.runs import begin_run
@@ -30,7 +31,7 @@ class Retrained:
 
 @flow(persist_result=False)
 def retrain(preset: str = "quickstart", overrides: dict[str, Any] | None = None) -> Retrained:
-    """Look for new, changed and withdrawn text; train again when there is evidence, and promote what is better.
+    """Look for new, changed and withdrawn text and new examples; train again on evidence, and promote what is better.
 
     Args:
         preset: Name of a built-in preset, or path of a .yaml file where the flow runs.
@@ -38,6 +39,7 @@ def retrain(preset: str = "quickstart", overrides: dict[str, Any] | None = None)
     """
     p = load_params(preset, overrides)
     with begin_run(p, preset, overrides or {}) as run:
+        check_examples(p)
         run.is_addition = True
         champion = find_champion(p.release.model_name, run=run)
         arrived = absorb(p, run, seen=(champion.files if champion else None) or ())

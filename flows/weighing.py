@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.arrivals import Arrived
+from flows.phases import encode_phase
 from params.pipeline import PipelineParams
 from tasks.adopt import AdoptParams, Version, adopt, find_versions
 from tasks.arrivals.withdrawal import WithdrawnFile, find_withdrawn
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.context import Run
+from tasks.encode import encode
+from tasks.examples.rows import ROWS, count_new, read_hashes
 from tasks.gather import GatherParams, gather
 from tasks.probe import ProbeParams, probe
 from tasks.retraining.evidence import Judgement, NewText, Situation, judge
@@ -51,6 +54,7 @@ def weigh(p: PipelineParams, champion: Version | None, arrived: Arrived, run: Ru
         champion_bits_per_byte=champion.bits_per_byte if champion is not None else 0.0,
         old_bytes_per_token=_old_bytes_per_token(champion),
         new_text=_measure(p, adopted, new, run) if adopted is not None else None,
+        new_examples=_new_examples(p, champion, run) if champion is not None else 0,
         withdrawn_docs=sum(file.num_docs for file in withdrawn),
     )
     judgement = judge(p.retrain, situation)
@@ -92,6 +96,20 @@ def _withdrawn(champion: Version | None, arrived: Arrived) -> list[WithdrawnFile
     shards = [path for made in learned for path in made.paths("kept/*.arrow")]
     present = [path for made in arrived.unique for path in made.paths("kept/*.arrow")]
     return find_withdrawn(champion.files - arrived.lines, shards, present)
+
+
+def _new_examples(p: PipelineParams, champion: Version, run: Run) -> int:
+    """Rows of examples that the champion has not learned from; none where the store does not know from which it has."""
+    learned = [made for made in champion.results if work_of(made.stage) == encode.name]
+    known = [path for made in learned for path in made.paths(ROWS)]
+    given = learned[-1].inputs["tokenizer"] if known else None
+    tokenizer = run.store.find(given.stage, given.fingerprint) if given is not None else None
+    if tokenizer is None:
+        if learned:
+            log.warning("%s: from which examples it has learned is not known any more", champion.address)
+        return 0
+    present = [encode_phase(p, phase, tokenizer, run) for phase in p.train.phases or (None,)]
+    return count_new(read_hashes(path for made in present if made for path in made.paths(ROWS)), read_hashes(known))
 
 
 def _old_bytes_per_token(champion: Version | None) -> float | None:

@@ -6,18 +6,21 @@ from params.base import Params
 
 
 class RetrainParams(Params):
-    """Any one of the first three is evidence enough; without new text there is none."""
+    """Any one of the first four is evidence enough; without new text and new examples there is none."""
 
     min_new_tokens: int | None = Field(default=100_000, ge=1)
     """Tokens of unique new text that are worth a training; null to look at the other evidence alone."""
+    min_new_examples: int | None = Field(default=100, ge=1)
+    """New rows of the files in encode.sources that are worth a training; null to look at text alone."""
     max_drift: float | None = Field(default=0.3, gt=0)
     """Bits per byte by which new text may cost the champion more than its own test documents; null to leave it."""
     max_age_days: float | None = Field(default=30.0, gt=0)
-    """Age of the champion from which any new text is reason enough; null to leave it."""
+    """Age of the champion from which any new text or example is reason enough; null to leave it."""
     replay: float = Field(default=0.3, ge=0, lt=1)
     """Share of old text in the training blocks of a warm start, so that it is not forgotten."""
     epochs: float = Field(default=1.0, gt=0)
-    """Passes over those blocks; the rules of train.stop may end it earlier."""
+    """Passes over those blocks; the rules of train.stop may end it earlier. Phases that learn from examples run as they
+    are set."""
     scratch_share: float | None = Field(default=1.0, gt=0)
     """From scratch where new text is more than this share of the old; null to leave it."""
     scratch_compression: float | None = Field(default=0.8, gt=0, lt=1)

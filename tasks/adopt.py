@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from params.base import Params
-from tasks.artifacts.manifest import Manifest, Metrics
+from params.objective import FROM_EXAMPLES
+from tasks.artifacts.manifest import Manifest, Metrics, work_of
 from tasks.artifacts.store import Store
 from tasks.context import Run
 from tasks.pull import pull_weights
@@ -102,6 +103,18 @@ def find_versions(name: str, *, run: Run, alias: str | None = None) -> list[Vers
         return [_version(found, run.store) for found in client.search_model_versions(f"name = '{name}'")]
     number = registered.aliases.get(alias)
     return [] if number is None else [_version(client.get_model_version(name, str(number)), run.store)]
+
+
+def base_of(version: Version, store: Store) -> Manifest | None:
+    """What a model was before it learned from examples: its last training on text.
+
+    None where it has learned from text last, and where the store has that training no more.
+    """
+    trained = [made for made in version.results if work_of(made.stage) == "train"]
+    on_text = [made for made in trained if made.params["objective"] not in FROM_EXAMPLES]
+    if not on_text or on_text[-1] is trained[-1]:
+        return None
+    return on_text[-1] if store.is_complete(on_text[-1]) and store.hold(on_text[-1]) else None
 
 
 def _version(found: "ModelVersion", store: Store) -> Version:

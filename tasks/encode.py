@@ -48,6 +48,11 @@ class _File:
         """Its conversations that are for validation, while the stage runs."""
         return self.kept.with_suffix(".jsonl")
 
+    @property
+    def rows(self) -> Path:
+        """Hashes of its rows that can be used, while the stage runs."""
+        return self.kept.with_suffix(".npy")
+
 
 def identity(params: EncodeParams, run: Run, *_inputs: Manifest) -> EncodeParams:
     """What decides the result: files by their contents, never by where they lie."""
@@ -59,15 +64,17 @@ def identity(params: EncodeParams, run: Run, *_inputs: Manifest) -> EncodeParams
     return params.model_copy(update={"sources": tuple(sources)})
 
 
-@stage(version=2, identity=identity)
+@stage(version=3, identity=identity)
 def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) -> Metrics:
     """Blocks of packed examples in train/ and validation/; rows that cannot be used in rejected/, with the reason.
 
-    Leaves {side}/NNNNNN.arrow (columns input_ids, targets, segments), report.json, labels.json of labelled texts, and
-    held_out.jsonl of conversations: those of validation as messages, for models with another template.
+    Leaves {side}/NNNNNN.arrow (columns input_ids, targets, segments), report.json, rows.npy (hashes of the rows that
+    were used), labels.json of labelled texts, and held_out.jsonl of conversations: those of validation as messages, for
+    models with another template.
     Raises SourceError where a side has no example.
     """
     from tasks.examples.encoding import make_coder
+    from tasks.examples.rows import ROWS, read_hashes, write_hashes
 
     objective, context = params.objective, params.context
     assert objective, "PipelineParams.encode_of fills it in"
@@ -83,6 +90,7 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
         write_atomic(out / LABELS, json.dumps(labels, ensure_ascii=False, indent=1))
     if params.objective in IN_CHAT:
         _keep_held_out(files, out)
+    write_hashes(out / ROWS, read_hashes(file.rows for file in files).tolist())
     shutil.rmtree(out / _SCRATCH)
     return _report(params, counts, packed, labels, out)
 
@@ -139,9 +147,11 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
     from tasks.examples.encoding import Example
     from tasks.examples.held_out import chat_line
     from tasks.examples.reading import shown
+    from tasks.examples.rows import hash_row, write_hashes
     from tasks.examples.shards import ENCODED, encoded_batch
 
     counts: Counter[str] = Counter()
+    hashes = set[int]()
     file.kept.parent.mkdir(parents=True, exist_ok=True)
     temporary, lines = file.kept.with_name(file.kept.name + ".tmp"), []
     with (
@@ -155,6 +165,7 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
                 if isinstance(made, Example):
                     side = side_of(made.key, params)
                     kept.append((side, made))
+                    hashes.add(hash_row(row.value))
                     if side == "validation" and made.chat is not None:
                         held_out.write(chat_line(made.chat))
                 else:
@@ -163,6 +174,7 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
             writer.write_batch(encoded_batch(kept))
             counts.update(f"{side}_examples" for side, _ in kept)
     commit(temporary, file.kept)
+    write_hashes(file.rows, hashes)
     if lines:
         file.rejected.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file.rejected, "".join(lines))

@@ -126,6 +126,11 @@ class Recipe(_Record):
         return digest_value([self.stage, self.version, self.params, digests])[:32]
 
 
+def work_of(stage: str) -> str:
+    """The work that a stage does: train of train.instruct, its own name of one that is done once."""
+    return stage.partition(".")[0]
+
+
 def recipe_of(stage: str, version: int, params: Params, inputs: dict[str, Manifest]) -> Recipe:
     """The recipe of a stage for given parameters and input results."""
     references = {name: manifest.reference() for name, manifest in inputs.items()}

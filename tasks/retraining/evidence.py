@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from params.retrain import RetrainParams
 
+_Test = tuple[float, float | None, str]
+"""A measure, its limit (None: not looked at), and how both are said."""
+
 
 @dataclass(frozen=True)
 class NewText:
@@ -30,6 +33,8 @@ class Situation:
     """Of its tokenizer on what it has learned from; None where that is no longer known."""
     new_text: NewText | None = None
     """None where nothing is new."""
+    new_examples: int = 0
+    """Rows of examples that the champion has not seen."""
     withdrawn_docs: int = 0
     """Documents that the champion has learned from and that are gone."""
 
@@ -37,6 +42,11 @@ class Situation:
     def new_tokens(self) -> int:
         """Of the champion's tokenizer, about."""
         return round(self.new_bytes / self.new_text.bytes_per_token) if self.new_text else 0
+
+    @property
+    def only_examples(self) -> bool:
+        """Whether there are new examples and no new text."""
+        return bool(self.new_examples and not self.new_bytes)
 
     @property
     def drift(self) -> float:
@@ -75,17 +85,26 @@ def _evidence(params: RetrainParams, found: Situation) -> tuple[list[str], list[
     if found.withdrawn_docs:
         what = f"{found.withdrawn_docs:,} documents that {found.champion} has seen were withdrawn"
         (evidence if params.retrain_on_withdrawal else lack).append(what)
-    if not found.new_bytes:
+    if not found.new_bytes and not found.new_examples:
         return evidence, [f"nothing new since {found.champion}", *lack]
     tests = (
-        (found.new_tokens, params.min_new_tokens, "about {0:,} new tokens, {1:,} asked for"),
-        (found.drift, params.max_drift, "new text costs {0:+.3f} bits per byte more than the test text, limit {1:g}"),
+        *(_of_text(params, found) if found.new_bytes else ()),
+        *(_of_examples(params, found) if found.new_examples else ()),
         (found.age_days, params.max_age_days, "the champion is {0:.1f} days old, limit {1:g}"),
     )
     for value, limit, words in tests:
         if limit is not None:
             (evidence if value >= limit else lack).append(words.format(value, limit))
     return evidence, lack
+
+
+def _of_text(params: RetrainParams, found: Situation) -> Iterator[_Test]:
+    yield found.new_tokens, params.min_new_tokens, "about {0:,} new tokens, {1:,} asked for"
+    yield found.drift, params.max_drift, "new text costs {0:+.3f} bits per byte more than the test text, limit {1:g}"
+
+
+def _of_examples(params: RetrainParams, found: Situation) -> Iterator[_Test]:
+    yield found.new_examples, params.min_new_examples, "{0:,} new examples, {1:,} asked for"
 
 
 def _scratch(params: RetrainParams, found: Situation) -> Iterator[str]:

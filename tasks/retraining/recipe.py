@@ -1,13 +1,15 @@
-"""The parameters of a training that starts from the champion: its tokenizer, a replay of old text, a new warm-up.
+"""The parameters of a training that starts from an earlier model: its tokenizer, a replay of old text, a new warm-up.
 
 Rates rise again from zero and fall again, and old text is replayed, which together come near to training on everything
 from scratch (Ibrahim et al. 2024, "Simple and Scalable Strategies to Continually Pre-train Large Language Models").
+Phases that learn from examples follow as they are set, on all the examples there are.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from params.model import ModelParams
+from params.objective import FROM_EXAMPLES
 from params.pipeline import PipelineParams
 from params.shard import ShardParams
 from params.stop import StopParams
@@ -15,8 +17,13 @@ from params.train import PhaseParams, TrainParams
 from tasks.arrivals.withdrawal import NEW
 
 
-def warm_recipe(p: PipelineParams, *, champion: str, tokenizer: Path, sizes: Mapping[str, int]) -> PipelineParams:
-    """`p` for a warm start; `sizes` are the bytes of training text by source."""
+def warm_recipe(
+    p: PipelineParams, *, start: str, tokenizer: Path, sizes: Mapping[str, int], only_examples: bool = False
+) -> PipelineParams:
+    """`p` for a training from the weights `start`; `sizes` are the bytes of training text by source.
+
+    With `only_examples` the phases that learn from text are left out.
+    """
     mixture = replay_mixture(p.shard.mixture, sizes, replay=p.retrain.replay)
     repeats = p.shard.max_repeats if p.shard.mixture else 1.0
     shard = p.shard.model_dump() | {"mixture": mixture, "max_repeats": repeats}
@@ -25,7 +32,7 @@ def warm_recipe(p: PipelineParams, *, champion: str, tokenizer: Path, sizes: Map
         update={
             "train_tokenizer": p.train_tokenizer.model_copy(update={"from_path": str(tokenizer)}),
             "shard": ShardParams.model_validate(shard),
-            "train": _from_champion(p, champion, sizes),
+            "train": _train(p, start, sizes, only_examples=only_examples),
         }
     )
 
@@ -65,26 +72,36 @@ def _within(sizes: Mapping[str, int], weights: Mapping[str, float] | None) -> di
     return {name: weight / total for name, weight in raw.items()} if total else dict.fromkeys(raw, 0.0)
 
 
-def _from_champion(p: PipelineParams, champion: str, sizes: Mapping[str, int]) -> TrainParams:
-    """The section train: the first phase begins with the champion's weights, each for so many passes at most."""
+def _train(p: PipelineParams, start: str, sizes: Mapping[str, int], *, only_examples: bool) -> TrainParams:
+    """The section train: the first phase begins with the weights `start`, text is read so many times at most."""
     train = p.train
+    if all(step.objective in FROM_EXAMPLES for step in p.steps):  # they adapt given weights, and do so again
+        return train
+    phases = [phase for phase in train.phases if _learns_from_examples(train, phase) or not only_examples]
+    is_first = phases[:1] == list(train.phases[:1])
     return TrainParams.model_validate(
         train.model_dump()
         | {
-            "model": ModelParams(from_weights=champion, lora=train.model.lora).model_dump(),
+            "model": ModelParams(from_weights=start, lora=train.model.lora if is_first else None).model_dump(),
             "stop": _bounded(train.stop, p.retrain.epochs).model_dump(),
-            "phases": [_replayed(phase, p, sizes).model_dump(exclude_unset=True) for phase in train.phases],
+            "phases": [_replayed(phase, p, sizes).model_dump(exclude_unset=True) for phase in phases],
         }
     )
 
 
 def _replayed(phase: PhaseParams, p: PipelineParams, sizes: Mapping[str, int]) -> PhaseParams:
+    if _learns_from_examples(p.train, phase):
+        return phase.model_copy(update={"stop": phase.stop or p.train.stop})
     changes: dict[str, object] = {}
     if phase.mixture is not None:
         changes["mixture"] = replay_mixture(phase.mixture, sizes, replay=p.retrain.replay)
     if phase.stop is not None:
         changes["stop"] = _bounded(phase.stop, p.retrain.epochs)
     return phase.model_copy(update=changes)
+
+
+def _learns_from_examples(train: TrainParams, phase: PhaseParams) -> bool:
+    return (phase.objective or train.objective) in FROM_EXAMPLES
 
 
 def _bounded(stop: StopParams, epochs: float) -> StopParams:

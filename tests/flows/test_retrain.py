@@ -68,3 +68,32 @@ def test_new_text_trains_on_from_the_champion_and_both_are_compared_on_old_and_n
     assert record["stages"]["ingest"]["reused"] is False
     again, _ = retrain(grown)
     assert again["notes"] == ["no training: nothing new since models:/gristmill-tiny/2"]
+
+
+@pytest.mark.slow  # trains a chat model three times: a minute and a half on two cores
+def test_a_chat_model_learns_new_examples_from_its_base_and_answers_on_after_new_text(grown, tmp_path):
+    shell, text = grown
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text("".join(json.dumps({"prompt": f"{n}?", "response": f"It is {n}."}) + "\n" for n in range(60)))
+    phases = "[{name: pretrain}, {name: instruct, objective: instruct, stop: {max_epochs: 2}}]"
+    settings = {"release.model_name": "chat", "train.phases": phases, "encode.sources": f"[{{path: '{chats}'}}]"}
+    more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    more += ["--set", "retrain.min_new_examples=10", "--set", "retrain.max_forgetting=8", *TOLERANT]
+    done = shell(*shell.tiny(text, *more))
+    assert done.returncode == 0, done.stderr
+    assert retrain(grown, *more)[0]["notes"] == ["no training: nothing new since models:/chat/1"]
+    with chats.open("a") as lines:
+        lines.writelines(json.dumps({"prompt": f"Is it {n}?", "response": f"{n}, yes."}) + "\n" for n in range(10))
+    first, _ = retrain(grown, *more)
+    assert first["notes"][0] == "from the champion: 10 new examples"
+    assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/chat/2", True)
+    instruct = manifest(shell.home, first, "train.instruct")
+    assert instruct["inputs"]["model"]["fingerprint"] == first["stages"]["train.pretrain"]["fingerprint"]
+    (text / "z-chat.txt").write_text(NEW_TEXT * 3, encoding="utf-8")
+    second, _ = retrain(grown, *more, "--set", "retrain.min_new_tokens=100")
+    assert second["model_version"] == "models:/chat/3"
+    assert list(second["stages"]).index("train.pretrain") < list(second["stages"]).index("train.instruct")
+    pretrain = manifest(shell.home, second, "train.pretrain")
+    assert not second["stages"]["train.pretrain"]["reused"]
+    assert pretrain["params"]["model"]["from_weights"] == instruct["params"]["model"]["from_weights"]  # the same base
+    assert second["notes"][-1].startswith("version 3 takes the place of champion version 2")

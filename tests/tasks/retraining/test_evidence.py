@@ -81,3 +81,15 @@ def test_withdrawn_text_is_evidence_only_where_that_is_asked_for():
     assert "7 documents" in str(judge(PARAMS, withdrawn))
     asked = judge(PARAMS.model_copy(update={"retrain_on_withdrawal": True}), withdrawn)
     assert (asked.retrain, asked.from_scratch) == (True, True)
+
+
+def test_new_examples_are_evidence_without_any_new_text():
+    found = replace(CALM, new_bytes=0, new_text=None, new_examples=100)
+    assert found.only_examples
+    judged = judge(PARAMS, found)
+    assert (judged.retrain, judged.from_scratch) == (True, False)
+    assert judged.reasons == ("100 new examples, 100 asked for",)
+    fewer = judge(PARAMS, replace(found, new_examples=99))
+    assert not fewer.retrain
+    assert fewer.reasons == ("99 new examples, 100 asked for", "the champion is 1.0 days old, limit 30")
+    assert judge(PARAMS, replace(found, new_examples=1, age_days=30)).retrain

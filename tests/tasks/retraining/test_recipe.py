@@ -39,7 +39,7 @@ def test_from_scratch_a_source_keeps_its_weight_shared_by_size():
 
 def test_a_warm_start_has_the_champions_weights_and_tokenizer_and_ends_after_an_epoch():
     p = load_params("tiny", {"train.stop": {"max_steps": 60, "max_epochs": 5}})
-    warm = warm_recipe(p, champion="models:/m/3", tokenizer=Path("/champion"), sizes={"text": 900, "text:new": 100})
+    warm = warm_recipe(p, start="models:/m/3", tokenizer=Path("/champion"), sizes={"text": 900, "text:new": 100})
     assert warm.train.model.from_weights == "models:/m/3"
     assert warm.train.model.layers is None  # the weights bring their own shape
     assert warm.train_tokenizer.from_path == "/champion"
@@ -54,7 +54,50 @@ def test_phases_replay_in_their_own_proportions():
     p = load_params("tiny")
     p = p.model_copy(update={"train": p.train.model_copy(update={"phases": phases})})
     sizes = {"a": 10_000, "b": 10_000, "a:new": 50, "b:new": 50}
-    warm = warm_recipe(p, champion="models:/m/3", tokenizer=Path("/champion"), sizes=sizes)
+    warm = warm_recipe(p, start="models:/m/3", tokenizer=Path("/champion"), sizes=sizes)
     assert [phase.name for phase in warm.train.phases] == ["first", "second"]
     assert warm.train.phases[0].mixture is None
     assert warm.train.phases[1].mixture == pytest.approx({"a": 0.075, "b": 0.225, "a:new": 0.175, "b:new": 0.525})
+
+
+CHAT = {
+    "encode.sources": [{"path": "/chats.jsonl"}],
+    "train.stop": {"max_steps": 60},
+    "train.phases": [
+        {"name": "pretrain", "stop": {"max_epochs": 4}},
+        {"name": "instruct", "objective": "instruct", "stop": {"max_epochs": 3}},
+        {"name": "prefer", "objective": "preference"},
+    ],
+}
+GIVEN = {"from_weights": "/given", "layers": None, "width": None, "heads": None}
+
+
+def test_phases_of_examples_follow_the_text_as_they_are_set():
+    warm = warm_recipe(load_params("tiny", CHAT), start="/base", tokenizer=Path("/champion"), sizes={"text": 900})
+    steps = warm.steps
+    assert [step.objective for step in steps] == ["language_model", "instruct", "preference"]
+    assert [step.stop.max_epochs for step in steps] == [1.0, 3, None]  # only passes over text are limited
+    assert (steps[0].model.from_weights, steps[2].stop.max_steps) == ("/base", 60)
+
+
+def test_for_new_examples_alone_only_the_phases_that_learn_from_them_run_again():
+    p = load_params("tiny", CHAT)
+    recipe = warm_recipe(p, start="/base", tokenizer=Path("/champion"), sizes={"text": 900}, only_examples=True)
+    assert [(phase.name, phase.objective) for phase in recipe.train.phases] == [
+        ("instruct", "instruct"),
+        ("prefer", "preference"),
+    ]
+    assert recipe.train.model.from_weights == "/base"
+
+
+def test_adapters_of_a_phase_that_is_left_out_are_left_out_with_it():
+    p = load_params("tiny", CHAT | {"train.model": GIVEN | {"lora": {"rank": 4}}})
+    recipe = warm_recipe(p, start="/base", tokenizer=Path("/champion"), sizes={"text": 900}, only_examples=True)
+    assert [step.model.lora for step in recipe.steps] == [None, None]
+
+
+def test_where_all_phases_adapt_given_weights_they_adapt_the_same_ones_again():
+    overrides = CHAT | {"train.model": GIVEN, "train.phases": CHAT["train.phases"][1:]}
+    p = load_params("tiny", overrides)
+    warm = warm_recipe(p, start="/base", tokenizer=Path("/champion"), sizes={"text": 900})
+    assert warm.train == p.train
