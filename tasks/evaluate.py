@@ -12,8 +12,8 @@ from tasks.context import Run, num_cores
 from tasks.stage import stage
 
 if TYPE_CHECKING:
+    from tasks.evaluation.answers import Talk
     from tasks.evaluation.documents import Documents
-    from tasks.evaluation.trained_model import TrainedModel
 
 SPLITS = ("validation", "test")
 REPORT, SAMPLES = "evaluation.json", "samples.json"
@@ -37,7 +37,7 @@ def check_questions(params: EvaluateParams) -> None:
         read_tasks(params.harness, seed=params.seed)
 
 
-@stage(version=2, identity=identity)
+@stage(version=3, identity=identity)
 def evaluate(
     params: EvaluateParams,
     model: Manifest,
@@ -61,12 +61,14 @@ def evaluate(
         device=chosen_device(run.settings.device),
     )
     sets = {split: held_out(params, splits, split) for split in SPLITS}
-    done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"))
+    talk = held_out_talk(params, examples, model.folder / "model") if examples is not None else None
+    done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"), talk=talk)
     for split, losses in done.losses.items():
         write_losses(out / "documents" / f"{split}.arrow", losses)
-    answers = {} if examples is None else {"answers": _measure_answers(params, trained, model, examples, out)}
+    if done.answers is not None:
+        write_losses(out / ANSWERS, done.answers)
     write_atomic(out / SAMPLES, json.dumps(done.samples, indent=1, ensure_ascii=False) + "\n")
-    report = {"documents": splits.digest, "model": model.digest, **done.report, **answers}
+    report = {"documents": splits.digest, "model": model.digest, **done.report}
     write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return _metrics(report)
 
@@ -83,18 +85,11 @@ def held_out(params: EvaluateParams, splits: Manifest, split: str) -> "Documents
     return documents
 
 
-def _measure_answers(
-    params: EvaluateParams, trained: "TrainedModel", model: Manifest, examples: Manifest, out: Path
-) -> dict[str, Any]:
-    """The section `answers`; the losses of each conversation are kept."""
-    from tasks.evaluation.answers import answer_figures, answer_losses, choose_conversations
-    from tasks.evaluation.figures import Bootstrap
-    from tasks.evaluation.losses import write_losses
+def held_out_talk(params: EvaluateParams, examples: Manifest, template: Path) -> "Talk":
+    """The conversations that a stage `encode` held out, as the chat template of a folder renders them."""
+    from tasks.evaluation.answers import Talk, choose_conversations
 
-    conversations = choose_conversations(examples.folder, params.max_documents)
-    losses = answer_losses(trained, model.folder / "model", conversations, batch_tokens=params.batch_tokens)
-    write_losses(out / ANSWERS, losses)
-    return answer_figures(losses, Bootstrap(params.bootstrap_samples, params.confidence, params.seed))
+    return Talk(choose_conversations(examples.folder, params.max_documents), template)
 
 
 def _digest_of(quiz: QuizParams) -> str:

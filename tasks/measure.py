@@ -15,16 +15,18 @@ from pydantic import ValidationError
 from params.errors import EvaluationError, GristmillError, ParameterError
 from params.evaluate import EvaluateParams
 from params.load import load_params, merge
-from tasks.artifacts.manifest import Manifest
+from params.objective import IN_CHAT
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.compare import FINGERPRINT, SERVED
 from tasks.context import num_cores
-from tasks.evaluate import check_questions, held_out
+from tasks.evaluate import check_questions, held_out, held_out_talk
 from tasks.pull import pull, resolve
 from tasks.tracking import answering_registry, quiet_mlflow, start_tracker
 
 if TYPE_CHECKING:
+    from tasks.evaluation.answers import Talk
     from tasks.evaluation.documents import Documents
     from tasks.evaluation.locating import Located
 
@@ -66,9 +68,9 @@ def measure(
 ) -> Measured:
     """Evaluate what a path, a run's id or an address of the registry stands for, as the stage `evaluate` does.
 
-    `on` names files, folders or runs (their test documents); nothing means the test documents of the run that made
-    the model. `overrides` are laid over the parameters with which that run evaluated, so that figures compare. Metrics
-    have the names of the pipeline's own.
+    `on` names files, folders or runs (their test documents and held-out conversations); nothing means those of the run
+    that made the model. `overrides` are laid over the parameters with which that run evaluated, so that figures
+    compare. Metrics have the names of the pipeline's own.
     """
     import torch
 
@@ -82,7 +84,8 @@ def measure(
     splits = _splits_of(subject.record, store)
     training = splits.paths("train/*.arrow") if splits is not None else []
     started = time.monotonic()
-    report = evaluate_model(model, params, sets, training=training).report
+    talk = _talk(on, subject, params, store)
+    report = evaluate_model(model, params, sets, training=training, talk=talk).report
     log.info("%s: measured in %.1f s", subject.name, time.monotonic() - started)
     about = {"name": subject.name, "kind": subject.located.kind, "digest": subject.located.digest}
     whole = {"model": about, **report}
@@ -123,7 +126,7 @@ def find_subject(what: str, variant: str | None, store: Store) -> Subject:
         return Subject(path.name, locate_model(path, variant), _record_of_path(path, store))
     record = _find_run(what, store)
     if record is not None:
-        trained = [stage for stage in record.stages if stage.partition(".")[0] in ("train", "prune")]
+        trained = [stage for stage in record.stages if work_of(stage) in ("train", "prune")]
         if not trained:
             raise ParameterError(f"run {record.run_id} has trained no model yet")
         folder = store.folder(trained[-1], record.stages[trained[-1]].fingerprint)
@@ -177,6 +180,34 @@ def _sets(
             name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(item).name.split(".")[0]) or "text"
             found[name] = read_documents(Path(item).expanduser(), text_field=text_field, **limits)
     return found
+
+
+def _talk(on: Sequence[str], subject: Subject, params: EvaluateParams, store: Store) -> "Talk | None":
+    """Conversations that a run held out, the model's own unless `on` names one; None for a model that has no use of it.
+
+    A model without a chat template cannot be asked, which is said where a run was named.
+    """
+    from tasks.examples.template import ChatTemplate
+
+    named = [record for item in on if not Path(item).exists() and (record := _find_run(item, store)) is not None]
+    records = named if on else [subject.record]
+    examples = next((found for record in records if (found := _conversations_of(record, store)) is not None), None)
+    if examples is None:
+        return None
+    try:
+        ChatTemplate(subject.located.folder)
+    except ParameterError as error:
+        log.info("%s: not asked the conversations of its run: %s", subject.name, error)
+        return None
+    return held_out_talk(params, examples, subject.located.folder)
+
+
+def _conversations_of(record: RunRecord | None, store: Store) -> Manifest | None:
+    """What the last phase of conversations of a run learned from."""
+    stages = record.stages if record is not None else {}
+    made = [store.find(stage, done.fingerprint) for stage, done in stages.items() if work_of(stage) == "encode"]
+    found = [result for result in made if result is not None and result.params.get("objective") in IN_CHAT]
+    return found[-1] if found else None
 
 
 def _find_run(start: str, store: Store) -> RunRecord | None:

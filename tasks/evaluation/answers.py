@@ -35,6 +35,14 @@ class Conversations:
     chats: list[Chat]
 
 
+@dataclass(frozen=True)
+class Talk:
+    """What a model is asked, and the folder whose chat template renders it."""
+
+    conversations: Conversations
+    template: Path
+
+
 def choose_conversations(folder: Path, max_conversations: int | None) -> Conversations:
     """At most so many of those that a stage `encode` held out, spread evenly. Raises EvaluationError for none."""
     found = list(read_chats(folder / HELD_OUT))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from params.evaluate import EvaluateParams
+from tasks.evaluation.answers import Talk, answer_figures, answer_losses
 from tasks.evaluation.bias import measure_bias, read_pairs
 from tasks.evaluation.documents import Documents
 from tasks.evaluation.figures import Bootstrap, all_figures
@@ -27,14 +28,23 @@ class Evaluation:
     """Sections of evaluation.json; every number in them has a dotted name."""
     losses: dict[str, DocumentLosses]
     """By set of documents."""
+    answers: DocumentLosses | None = None
+    """Of held-out conversations; None where none were given."""
     samples: list[dict[str, str]] = field(default_factory=list)
     """What the model wrote: prompt and continuation."""
 
 
 def evaluate_model(
-    model: LanguageModel, params: EvaluateParams, sets: Mapping[str, Documents], *, training: Sequence[Path]
+    model: LanguageModel,
+    params: EvaluateParams,
+    sets: Mapping[str, Documents],
+    *,
+    training: Sequence[Path],
+    talk: Talk | None = None,
 ) -> Evaluation:
-    """Measure a model on sets of documents; `training` are the shards it learned from, where they are at hand.
+    """Measure a model on sets of documents and on held-out conversations, where there are any.
+
+    `training` are the shards it learned from, where they are at hand.
 
     Raises EvaluationError where a quiz, a task or a canary cannot be used.
     """
@@ -45,12 +55,15 @@ def evaluate_model(
         name: document_losses(model, documents, batch_tokens=params.batch_tokens) for name, documents in sets.items()
     }
     report: dict[str, Any] = {name: all_figures(found, bootstrap) for name, found in losses.items()}
+    answers = _answers(model, params, talk) if talk is not None else None
     samples = list[dict[str, str]]()
     if params.generation is not None and sets:
         samples = write_samples(model, sets[list(sets)[-1]], params.generation, seed=params.seed)
         report |= {"generation": describe_samples(samples), "harm": describe_harm(samples)}
     asked = {name: [_text_of(question) for question in questions] for name, questions in quizzes.items()}
     asked |= {name: texts_of(task) for name, task in tasks.items()}
+    if talk is not None:
+        asked["conversations"] = [chat.said for chat in talk.conversations.chats]
     report |= dict(_of_training(model, params, sets, asked, training))
     if params.canaries is not None:
         report["canaries"] = measure_canaries(model, params.canaries, seed=params.seed)
@@ -63,7 +76,13 @@ def evaluate_model(
         }
     if tasks:
         report["harness"] = measure_harness(model, params, tasks)
-    return Evaluation(report, losses, samples)
+    if answers is not None:
+        report["answers"] = answer_figures(answers, bootstrap)
+    return Evaluation(report, losses, answers, samples)
+
+
+def _answers(model: LanguageModel, params: EvaluateParams, talk: Talk) -> DocumentLosses:
+    return answer_losses(model, talk.template, talk.conversations, batch_tokens=params.batch_tokens)
 
 
 def _of_training(

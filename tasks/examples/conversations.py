@@ -39,6 +39,11 @@ class Chat:
         """The text of the answers."""
         return "".join(self.messages[at].content for at in self.answers)
 
+    @property
+    def said(self) -> str:
+        """The text of all messages, one below the other."""
+        return "\n".join(message.content for message in self.messages)
+
 
 @dataclass(frozen=True)
 class Preference:

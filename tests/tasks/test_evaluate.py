@@ -5,6 +5,7 @@ import math
 from importlib.util import find_spec
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -13,10 +14,13 @@ from params.errors import EvaluationError
 from params.evaluate import EvaluateParams, HarnessParams
 from params.train import ModelParams
 from params.train_tokenizer import TrainTokenizerParams
-from tasks.documents.shards import read_batches
+from tasks.documents.schema import DOCUMENT
+from tasks.documents.shards import read_batches, shard_writer
 from tasks.encode import encode
-from tasks.evaluate import check_questions, evaluate
+from tasks.evaluate import check_questions, evaluate, held_out_talk
+from tasks.evaluation.evaluating import evaluate_model
 from tasks.evaluation.losses import read_losses
+from tasks.evaluation.trained_model import TrainedModel
 from tasks.model.build import build_model
 from tasks.tokenizer.files import copy_tokenizer, load_tokenizer, special_ids
 
@@ -138,6 +142,22 @@ def test_the_held_out_answers_have_the_loss_of_transformers_on_the_chat_as_it_is
     assert report["loss_low"] <= report["loss"] <= report["loss_high"]
     assert report["by_language"]["zh"]["docs"] + report["by_language"]["en"]["docs"] == len(lines)
     assert metrics.values["answers.loss"] == report["loss"]
+
+
+def test_held_out_conversations_are_looked_for_in_the_training_text(chat_model, tmp_path):
+    model, examples = chat_model
+    trained = TrainedModel(model.folder / "model", threads=1, device=torch.device("cpu"))
+    talk = held_out_talk(EvaluateParams(), examples, model.folder / "model")
+    english = [chat.said for chat in talk.conversations.chats if chat.answered == ANSWERS[0]]
+    text = english[0].replace("\n", " ")  # thirteen words, one n-gram; the other questions ask for other numbers
+    row = {"id": "a", "text": text, "source": "web", "path": "a.txt", "position": 0}
+    with shard_writer(tmp_path / "train.arrow", DOCUMENT) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([row], DOCUMENT))
+    nothing = {"generation": None, "memorisation": None, "bias": False, "bootstrap_samples": 100}
+    done = evaluate_model(trained, EvaluateParams(**nothing), {}, training=[tmp_path / "train.arrow"], talk=talk)
+    found = done.report["contamination"]["conversations"]
+    assert (found["contaminated"], found["compared"]) == (1, len(talk.conversations.chats))
+    assert done.report["answers"]["docs"] == len(talk.conversations.chats)
 
 
 def test_a_model_that_ended_with_text_has_no_answers(measured):

@@ -1,7 +1,7 @@
 """The same evaluation for any model, logged to a real MLflow on sqlite."""
 
 import json
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import pytest
 
@@ -12,6 +12,7 @@ from tasks.measure import measure
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 FAST = {"bootstrap_samples": 100}
+TEMPLATE = "{% for m in messages %}{{ m.content }}<|endoftext|>{% endfor %}"
 
 
 @pytest.fixture
@@ -78,3 +79,22 @@ def test_quizzes_of_a_run_whose_files_are_gone_are_left_out_with_a_word(quizzed,
     quizzed[1].unlink()
     assert "quiz" not in measure(str(quizzed[0]), [texts], FAST, store=run.store).report
     assert "its quizzes and tasks are left out: evaluate.quizzes: sayings" in caplog.text
+
+
+def test_a_chat_model_is_asked_what_its_run_held_out_and_another_what_a_named_run_did(workshop, run, seal, texts):
+    plain = seal("train", lambda out: copytree(workshop.model("qwen3").folder / "model", out / "model"))
+    chat = seal("train", lambda out: copytree(plain.folder / "model", out / "model"), params={"chat": True})
+    (chat.folder / "model" / "chat_template.jinja").write_text(TEMPLATE)
+    held_out = workshop.examples().folder / "held_out.jsonl"
+    examples = seal("encode", lambda out: copyfile(held_out, out / "held_out.jsonl"), params={"objective": "instruct"})
+    documents = seal("decontaminate", lambda out: copytree(workshop.splits().folder / "test", out / "test"))
+    record = RunRecord.begin("tiny", {})
+    for made in (documents, examples, chat):
+        record = record.with_stage(made, reused=False, wall_s=1.0)
+    record.save(run.store.root)
+    report = measure(str(chat.folder / "model"), [record.run_id], FAST, store=run.store).report
+    said = ("run pip install gristmill.", "a list of numbers.")
+    assert (report["answers"]["docs"], report["answers"]["num_bytes"]) == (2, sum(map(len, said)))
+    asked = measure(str(plain.folder / "model"), [record.run_id, texts], FAST, store=run.store).report
+    assert "answers" not in asked  # it has no chat template
+    assert "answers" not in measure(str(chat.folder / "model"), [texts], FAST, store=run.store).report
