@@ -1,12 +1,14 @@
 """What this machine can do at most, and how near to it a run comes."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
 from tasks.artifacts.digest import write_atomic
 from tasks.hardware.accelerators import Precision
+
+_ALWAYS_BUSY = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,26 @@ class Ceilings:
     from_device_gb_s: float | None
     all_reduce_gb_s: float | None
     """Bus bandwidth of an all-reduce over all ranks: bytes x 2 (n - 1) / n / time."""
+    busy_cores: float = 0.0
+    """Cores that other processes used meanwhile: too many, and the figures are too low."""
 
     @property
     def figures(self) -> dict[str, float]:
         """The measured figures there are, by name, for a log."""
         return {name: value for name, value in asdict(self).items() if isinstance(value, float)}
+
+    def is_sound(self, cores: int) -> bool:
+        """Whether a machine of so many cores had enough of them for measuring; a tenth of one is always busy."""
+        return self.busy_cores <= max(cores - self.threads, 0) + _ALWAYS_BUSY
+
+    def better_of(self, other: Self) -> Self:
+        """The higher of each figure of two measurements on one machine: nothing makes it faster than it is."""
+        best = {
+            name: max(value, there)
+            for name, value in self.figures.items()
+            if (there := getattr(other, name)) is not None
+        }
+        return replace(self, **best | {"busy_cores": min(self.busy_cores, other.busy_cores)})
 
     def matrix_peak(self, precision: Precision) -> float:
         """Operations per second of all ranks together."""

@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 from tasks.hardware.ceilings import Ceilings
+from tasks.hardware.contention import CpuClock
 
 Found = TypeVar("Found")
 
@@ -34,22 +35,34 @@ _REDUCED_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
 def probe(device: torch.device, *, threads: int, folder: Path, cache: Path) -> Ceilings:
     """The ceilings of this machine: from `cache`, a folder, if it was measured before, else measured now.
 
+    What was measured while others used the processor is measured again, and the better of the figures kept.
     Call it on every rank; the first rank decides and measures what one rank can do alone, then all of them measure the
     all-reduce together. `folder` is where the disk is read: a file is made there and gone at once. Neither the random
     state nor the number of threads nor any setting of torch is other afterwards.
     """
     rank, ranks = _rank_and_ranks()
-    path = cache / "hardware" / f"{machine_key(device, threads=threads, ranks=ranks)}.json"
+    path = _kept_at(cache, device, threads=threads, ranks=ranks)
     known = _of_first_rank(Ceilings.load(path) if rank == 0 else None)
-    if known is not None:
+    if known is not None and known.is_sound(os.cpu_count() or 1):
         return known
     alone = _of_first_rank(_measure_alone(device, threads, folder) if rank == 0 else None)
     assert alone is not None
     if ranks > 1:
         alone = _of_first_rank(replace(alone, ranks=ranks, all_reduce_gb_s=_all_reduce_gb_s(device)))
+    if known is not None:
+        alone = alone.better_of(known)
     if rank == 0:
         alone.save(path)
     return alone
+
+
+def forget(device: torch.device, *, threads: int, ranks: int, cache: Path) -> None:
+    """Let the next run measure this machine anew."""
+    _kept_at(cache, device, threads=threads, ranks=ranks).unlink(missing_ok=True)
+
+
+def _kept_at(cache: Path, device: torch.device, *, threads: int, ranks: int) -> Path:
+    return cache / "hardware" / f"{machine_key(device, threads=threads, ranks=ranks)}.json"
 
 
 def machine_key(device: torch.device, *, threads: int, ranks: int) -> str:
@@ -69,7 +82,7 @@ def device_name(device: torch.device) -> str:
 
 
 def _measure_alone(device: torch.device, threads: int, folder: Path) -> Ceilings:
-    before = torch.get_num_threads()
+    before, clock = torch.get_num_threads(), CpuClock.read()
     torch.set_num_threads(threads)
     try:
         with torch.no_grad():
@@ -82,6 +95,7 @@ def _measure_alone(device: torch.device, threads: int, folder: Path) -> Ceilings
             to_device, from_device = _transfer_gb_s(device) if device.type == "cuda" else (None, None)
     finally:
         torch.set_num_threads(before)
+    busy_cores = clock.busy_cores(CpuClock.read()) if device.type == "cpu" else 0.0
     cold, cached = disk_read_mb_s(folder)
     return Ceilings(
         device=device_name(device),
@@ -97,6 +111,7 @@ def _measure_alone(device: torch.device, threads: int, folder: Path) -> Ceilings
         to_device_gb_s=to_device,
         from_device_gb_s=from_device,
         all_reduce_gb_s=None,
+        busy_cores=round(busy_cores, 2),
     )
 
 

@@ -1,7 +1,7 @@
 """The recorded curves of a run: one JSON object a line, cut back to the checkpoint on resume."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def read_points(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def untimed(points: Iterator[dict[str, Any]]) -> str:
+def untimed(points: Iterable[dict[str, Any]]) -> str:
     """The part of the curves that does not depend on the machine's speed, as JSON lines."""
     kept = ({key: value for key, value in point.items() if key not in _TIMED} for point in points)
     return "".join(json.dumps(point) + "\n" for point in kept if len(point) > 1)

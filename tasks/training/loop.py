@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 
-from tasks.model.lora import learned_parameters
 from tasks.training.checkpoint import (
     Checkpoint,
     Progress,
@@ -266,7 +265,7 @@ class Loop:
         loss_value = float(total[0]) / targets
         parts.optimizers.unscale()
         limit = self.params.optimizer.max_grad_norm or math.inf
-        norm = whole(torch.nn.utils.clip_grad_norm_(learned_parameters(parts.model).values(), limit))
+        norm = whole(torch.nn.utils.clip_grad_norm_(parts.learned.values(), limit))
         return loss_value, float(norm), dict(parts.goal.measure(total.double(), targets))
 
     def _evaluate_last(self) -> None:
@@ -348,7 +347,7 @@ class Loop:
             save_best(self.parts.job.best, weights)
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: parameter.detach() for name, parameter in learned_parameters(self.parts.model).items()}
+        return {name: parameter.detach() for name, parameter in self.parts.learned.items()}
 
     def _load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         for name, parameter in self._weights().items():

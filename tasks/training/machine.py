@@ -2,14 +2,15 @@
 
 import json
 import logging
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from tasks.artifacts.digest import write_atomic
 from tasks.hardware.ceilings import Ceilings, share_of_peak
-from tasks.model.lora import learned_parameters
 from tasks.training.batch import Batch
 from tasks.training.objective import precision_name
 
@@ -54,6 +55,20 @@ def know_machine(parts: "Parts") -> Machine:
     )
 
 
+def doubt_ceilings(parts: "Parts", points: Iterable[Mapping[str, Any]]) -> None:
+    """Have the machine measured again by the next training where this one was faster than its peak.
+
+    `points` are those of the curve. What was measured on a busy machine is too low.
+    """
+    from tasks.hardware.probe import forget
+
+    job, accelerator = parts.job, parts.accelerator
+    most = max((point.get("share_of_peak") or 0.0 for point in points), default=0.0)
+    if most > 1.0:
+        log.info("training came to %.0f%% of the measured peak, which is measured again", 100 * most)
+        forget(accelerator.device, threads=job.threads, ranks=accelerator.num_processes, cache=job.cache)
+
+
 def _ceilings(parts: "Parts") -> Ceilings:
     from tasks.hardware.probe import probe
 
@@ -61,6 +76,8 @@ def _ceilings(parts: "Parts") -> Ceilings:
     found = probe(accelerator.device, threads=job.threads, folder=job.out / "logs", cache=job.cache)
     if accelerator.is_main_process:
         found.save(job.out / "logs" / CEILINGS)
+        if not found.is_sound(os.cpu_count() or 1):
+            log.info("others used %.1f cores meanwhile: the next training measures again", found.busy_cores)
     return found
 
 
@@ -91,7 +108,7 @@ def _find_micro_blocks(parts: "Parts") -> int:
     from tasks.training.batch_probe import find_micro_blocks, optimizer_bytes
 
     batch, _ = parts.batch(0)
-    muon = sum(p.numel() for p in learned_parameters(parts.model).values() if p.ndim == 2)
+    muon = sum(p.numel() for p in parts.learned.values() if p.ndim == 2)
     reserve = optimizer_bytes(parts.model, muon_parameters=muon if parts.job.params.optimizer.name == "muon" else 0)
 
     def step(blocks: int) -> None:

@@ -1,6 +1,7 @@
 """The parts of a training run, built from its job."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -50,6 +51,11 @@ class Parts:
     planned_steps: int | None
     dtype: torch.dtype | None
     compiled: bool
+
+    @cached_property
+    def learned(self) -> "dict[str, torch.nn.Parameter]":
+        """The parameters that are learned, by name."""
+        return learned_parameters(self.model)
 
     @property
     def model(self) -> "PreTrainedModel":

@@ -74,13 +74,16 @@ def _leave(
     loop: "Loop", decision: "StopDecision", started: "StartedModel", *, uses_best: bool, peak_rss_mb: float
 ) -> None:
     """Write what the stage reads: the model, the curves, and last of all the report."""
+    from tasks.training.machine import doubt_ceilings
     from tasks.training.objective import precision_name
 
     parts, job, progress = loop.parts, loop.parts.job, loop.progress
     num_parameters = sum(p.numel() for p in parts.model.parameters())
     if decision.verdict != "broken":
         _save_model(job, started)
-    write_atomic(job.out / "curve.jsonl", untimed(read_points(loop.curve.path)))
+    points = list(read_points(loop.curve.path))
+    write_atomic(job.out / "curve.jsonl", untimed(points))
+    doubt_ceilings(parts, points)
     clock = {"elapsed_s": loop.clock.elapsed_s, "peak_rss_mb": peak_rss_mb}
     write_atomic(job.out / "logs" / "clock.json", json.dumps(clock))
     report = {

@@ -1,8 +1,10 @@
 """The probe: what it measures, that it is kept, and that it leaves no trace in training."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from tasks.hardware import probe as probing
 from tasks.hardware.ceilings import Ceilings, share_of_peak
-from tasks.hardware.probe import disk_read_mb_s, machine_key, probe
+from tasks.hardware.probe import disk_read_mb_s, forget, machine_key, probe
 
 CPU = torch.device("cpu")
 TWO_RANKS = """
@@ -47,8 +49,9 @@ def test_every_ceiling_of_a_processor_is_a_speed(small, tmp_path):
         "memory_gb_s",
         "disk_read_mb_s",
         "disk_cached_mb_s",
+        "busy_cores",
     }
-    assert all(value > 0 for value in found.figures.values())
+    assert all(value > 0 for name, value in found.figures.items() if name != "busy_cores")
     assert (found.threads, found.ranks, found.all_reduce_gb_s) == (1, 1, None)
 
 
@@ -65,12 +68,34 @@ def test_training_finds_its_random_state_threads_and_modes_as_they_were(small, t
 
 def test_nothing_is_measured_twice_on_the_same_machine_and_damage_is_measured_again(small, tmp_path):
     cache = tmp_path / "cache"
-    first = probe(CPU, threads=1, folder=tmp_path, cache=cache)
+    first = replace(probe(CPU, threads=1, folder=tmp_path, cache=cache), busy_cores=0.0)
+    first.save(next((cache / "hardware").iterdir()))
     assert probe(CPU, threads=1, folder=tmp_path / "gone", cache=cache) == first
     (path,) = (cache / "hardware").iterdir()
     path.write_text(path.read_text()[:20])
     assert probe(CPU, threads=1, folder=tmp_path, cache=cache).device == first.device
     assert Ceilings.load(path) is not None
+
+
+def test_what_was_measured_on_a_busy_machine_is_measured_again_and_the_better_figures_are_kept(small, tmp_path):
+    cache = tmp_path / "cache"
+    first = probe(CPU, threads=1, folder=tmp_path, cache=cache)
+    (path,) = (cache / "hardware").iterdir()
+    replace(first, busy_cores=float(os.cpu_count()), fp32_gflops=1e9, memory_gb_s=1e-9).save(path)
+    again = probe(CPU, threads=1, folder=tmp_path, cache=cache)
+    assert (again.fp32_gflops, again.memory_gb_s > 1e-9) == (1e9, True)
+    assert again.busy_cores < os.cpu_count()
+    assert Ceilings.load(path) == again
+    forget(CPU, threads=1, ranks=1, cache=cache)
+    assert not path.exists()
+
+
+def test_a_measurement_needs_its_threads_for_itself():
+    """Two threads of four cores: two cores may be busy."""
+    found = Ceilings("x", 2, 1, 5.0, 10.0, None, None, 1.0, 1.0, 1.0, None, None, None)
+    assert replace(found, busy_cores=2.0).is_sound(4)
+    assert not replace(found, busy_cores=2.2).is_sound(4)
+    assert not replace(found, busy_cores=0.5).is_sound(2)
 
 
 def test_the_disk_is_left_as_it_was(small, tmp_path):
