@@ -25,10 +25,10 @@ from flows import (
     standing,
     ui,
 )
-from flows.console import report_crash, say
+from flows.console import end_at_once, report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
-from params.errors import GristmillError
+from params.errors import GristmillError, PrefectGoneError
 from params.pipeline import STAGES
 from params.schema import DEFAULT_PATH
 
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.command(arguments))
     except GristmillError as error:
         say(f"gristmill: error: {error}")
+        if isinstance(error, PrefectGoneError):
+            end_at_once(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         say("gristmill: interrupted; finished stages are kept: the same command goes on from there")

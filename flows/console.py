@@ -1,6 +1,7 @@
 """What the user sees: progress lines on the console, everything else in the log file."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -94,6 +95,16 @@ def report_crash(logs: Path, kind: type[BaseException], error: BaseException, wh
     except OSError:  # no place to keep it: better long than lost
         say(text)
     say(f"gristmill: error: {kind.__name__}: {error}\nThis is a fault of gristmill; the traceback is in {path}")
+
+
+def end_at_once(exit_code: int) -> NoReturn:
+    """End the process without what libraries do at exit.
+
+    Prefect's client would try for minutes to send its last events and log lines to a server that is gone.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 class RunFilter(logging.Filter):

@@ -12,6 +12,7 @@ from flows.database import database_settings
 from params.errors import ParameterError, StoreError
 from tasks.artifacts.digest import digest_file, digest_value
 from tasks.artifacts.memory import limit_arenas
+from tasks.artifacts.space import full_disk
 
 DEFAULT_HOME = ".gristmill"
 _URI_DELIMITERS = "?#"
@@ -91,6 +92,9 @@ def environment(home: Home) -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # 30 s (2+4+8+16) of waiting for a server that is gone, as below for MLflow; Prefect's own is a minute, and
+        # a run that fails for it waits twice: at the call, and when the flow's end is told.
+        "PREFECT_CLIENT_MAX_RETRIES": "4",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "MLFLOW_TRACKING_URI": home.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -125,8 +129,9 @@ def full_disk_explained(home: Home) -> Iterator[None]:
         yield
     finally:
         error = sys.exc_info()[1]
-        if isinstance(error, Exception) and shutil.disk_usage(home.root).free < _FULL_BYTES:
-            raise StoreError.no_space(home.root) from error
+        is_told = isinstance(error, StoreError)
+        if isinstance(error, Exception) and not is_told and shutil.disk_usage(home.root).free < _FULL_BYTES:
+            raise full_disk(home.root) from error
 
 
 def kernel_digest() -> str:

@@ -1,10 +1,11 @@
 """A Prefect server that commands share, and that ends itself when no command uses it any more.
 
-    python -m flows.prefect_server HOME [PORT]
+    python -m flows.prefect_server HOME PORT|fd:N
 
 Every command holds `users.lock` shared; a thread here asks for it exclusively, and the kernel grants that only when
 the last user has ended, be it by kill -9. The server's own lock is its address file: an address counts only while
-the lock is held, so one that a dead server left deceives nobody.
+the lock is held, so one that a dead server left deceives nobody. A listening socket that a command shares with it
+(fd:N) outlives it, and the next server goes on with that.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +27,21 @@ if TYPE_CHECKING:
 USERS_LOCK = "users.lock"
 ADDRESS = "server.json"
 DEFAULT_PORT = 4200
+INHERITED = "fd:"
+"""Begin of an argument that names an open socket instead of a port."""
 _HOST = "127.0.0.1"
 _GRACE_S = 10.0
+_LOOK_S = 0.02
 
 
 def main(arguments: list[str]) -> int:
     """Serve the Prefect API and UI on a home's data until no command uses it."""
     home = open_home(Path(arguments[0]))
     address = os.open(home.prefect / ADDRESS, os.O_RDWR | os.O_CREAT, 0o666)
-    if not try_lock(address):
+    if not _is_ours(address):
         return 0  # another command's server was quicker: both commands will use that one
     os.ftruncate(address, 0)
-    listener = listen(int(arguments[1])) if len(arguments) > 1 else listen_anywhere()
+    listener = _listener(arguments[1])
     url = f"http://{_HOST}:{listener.getsockname()[1]}"
     os.environ["PREFECT_UI_API_URL"] = f"{url}/api"
     os.environ.pop("PREFECT_API_URL", None)
@@ -47,6 +52,21 @@ def main(arguments: list[str]) -> int:
     os.ftruncate(address, 0)
     sys.stdout.flush()
     os._exit(0 if server.started else 1)  # all is closed; taking the interpreter apart would only keep the next waiting
+
+
+def _is_ours(address: int) -> bool:
+    """Take the lock of the address file; commands that look whether it is held hold it for an instant themselves."""
+    for _ in range(5):
+        if try_lock(address):
+            return True
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _listener(argument: str) -> socket.socket:
+    if argument.startswith(INHERITED):
+        return socket.socket(fileno=int(argument.removeprefix(INHERITED)))
+    return listen(int(argument))
 
 
 def listen(port: int) -> socket.socket:

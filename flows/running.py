@@ -18,7 +18,7 @@ from flows.housekeeping import find_run
 from flows.reporting import report_path
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
-from params.errors import ParameterError, ServerError
+from params.errors import ParameterError, PrefectGoneError
 from params.load import load_params, merge, parse_assignments
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
@@ -117,7 +117,7 @@ def call_flow(server: PrefectServer, module: str, name: str, **parameters: Any) 
             return called(**parameters)
     except TransportError as error:
         url = os.environ["PREFECT_API_URL"]
-        raise ServerError(
+        raise PrefectGoneError(
             f"the Prefect server at {url} is gone ({error}); what is finished is kept: start the same command again"
         ) from None
 

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -17,8 +17,8 @@ from flows.home import Home, open_home
 from flows.reporting import report_run
 from flows.slots import training_slot
 from params.pipeline import PipelineParams
-from tasks.artifacts.lock import is_locked, locked
-from tasks.artifacts.record import RUNS_FOLDER, RunRecord, run_records
+from tasks.artifacts.lock import is_locked, lock_for_life
+from tasks.artifacts.record import RUNS_FOLDER, RunRecord, remove_record, run_records
 from tasks.artifacts.store import Store
 from tasks.context import Run, num_cores, roots_of
 from tasks.engine import Engine, units_of
@@ -40,16 +40,19 @@ def begin_run(
     home = open_home(params.run.home)
     store = Store(home.store)
     bury_dead_runs(home, params)
-    record, model = RunRecord.begin(preset, overrides), params.release.model_name
+    record, model = RunRecord.begin(preset, overrides, flow_run_id=_flow_run_id()), params.release.model_name
     lock = _alive(home, record)
     told = told_at_end(params.notify, record, home, model=model, flow_run_url=_flow_run_url())
     engine = Engine(params.run, num_workers=params.run.workers or num_cores(), scratch=lock.with_suffix(""))
-    with prefect_logs(), told, engine, locked(lock):
-        tracker = _start_tracker(home, params, record)
+    lock_for_life(lock)
+    with prefect_logs(), told, ExitStack() as entered:
+        with _starting(record, store):
+            entered.enter_context(engine)
+            tracker = _start_tracker(home, params, record)
         run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker, engine=engine, until=until)
         run.training_slot = training_slot
         WHICH_RUN.run = run
-        run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id, "flow_run_id": _flow_run_id()}))
+        run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id}))
         with guarded(params.notify, record, home, lock=lock, model=model):
             try:
                 tracker.log_config(params)
@@ -58,25 +61,40 @@ def begin_run(
                 _end(run, home, params, sys.exc_info()[1])
                 WHICH_RUN.run = None
                 store.release()
-                lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _starting(record: RunRecord, store: Store) -> Iterator[None]:
+    """Have a record from the first instant, so that a run killed while it starts is buried too; none if it cannot."""
+    record.save(store.root)
+    try:
+        yield
+    except BaseException:
+        remove_record(store.root, record.run_id)
+        raise
 
 
 def bury_dead_runs(home: Home, params: PipelineParams) -> None:
     """Mark runs whose process is gone (kill -9, power cut) as ended, in the store, in MLflow and in Prefect.
 
-    People are told over the channels of these parameters, unless the run's guard has told them.
+    People are told over the channels of these parameters, unless the run's guard has told them. A run may have closed
+    its books and yet have ended before Prefect heard of it: its lock is there until that has been looked after.
     """
     for record in run_records(home.store):
         lock = _alive(home, record)
-        if record.status == "running" and not is_locked(lock):
+        if is_locked(lock) or not (record.status == "running" or lock.exists()):
+            continue
+        if record.status == "running":
             log.info("run %s ended without a word (its process is gone): marked as failed", record.run_id)
             _kill_in_mlflow(record)
-            _crash_in_prefect(record)
+            _crash_in_prefect(record, "its process was killed")
             record.ended("failed", "its process is gone: killed, or the machine went down").save(home.store)
             if not told_marker(lock).exists():
                 announce_death(params.notify, record, home, model=params.release.model_name)
-            for left in (lock, told_marker(lock), *units_of(lock.with_suffix(""))):
-                left.unlink(missing_ok=True)
+        else:
+            _crash_in_prefect(record, f"the run {record.status}, and its process ended before Prefect was told")
+        for left in (lock, told_marker(lock), *units_of(lock.with_suffix(""))):
+            left.unlink(missing_ok=True)
 
 
 def is_alive(home: Home, record: RunRecord) -> bool:
@@ -85,7 +103,7 @@ def is_alive(home: Home, record: RunRecord) -> bool:
 
 
 def _alive(home: Home, record: RunRecord) -> Path:
-    """The file that a run's process holds locked as long as it lives."""
+    """The file that a run's process holds locked as long as it lives; the next run removes it."""
     return home.store / RUNS_FOLDER / f"{record.run_id}.lock"
 
 
@@ -164,7 +182,7 @@ def _kill_in_mlflow(record: RunRecord) -> None:
         log.info("MLflow knows nothing of run %s: %s", record.run_id, error.message)
 
 
-def _crash_in_prefect(record: RunRecord) -> None:
+def _crash_in_prefect(record: RunRecord, why: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
@@ -176,6 +194,6 @@ def _crash_in_prefect(record: RunRecord) -> None:
         try:
             state = client.read_flow_run(flow_run_id).state
             if state is not None and not state.is_final():
-                client.set_flow_run_state(flow_run_id, Crashed(message="its process was killed"), force=True)
+                client.set_flow_run_state(flow_run_id, Crashed(message=why), force=True)
         except ObjectNotFound:  # the history was removed, or is kept on another server
-            log.info("Prefect knows nothing of run %s", record.run_id)
+            log.debug("Prefect knows nothing of run %s", record.run_id)

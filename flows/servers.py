@@ -3,16 +3,19 @@
 import json
 import logging
 import os
+import socket
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.home import Home
-from flows.prefect_server import ADDRESS, DEFAULT_PORT, USERS_LOCK
+from flows.prefect_server import ADDRESS, DEFAULT_PORT, INHERITED, USERS_LOCK, listen, listen_anywhere
 from params.errors import ServerError
 from tasks.artifacts.lock import is_locked, lock_shared
 
@@ -22,6 +25,9 @@ SERVER_LOG = "prefect-server.log"
 _START_TIMEOUT_S = 120.0
 _POLL_S = 0.05
 _NUM_LOG_LINES = 12
+_LOOK_S = 0.5
+_MAX_FAILURES = 6
+"""Starts in a row, ever later, of which none made a server that answers: half a minute."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class PrefectServer:
 
     Starting takes seconds, most of them imports in its own process, so a command asks first and imports meanwhile.
     The server ends after its last user; a command is a user until its process ends, whatever ends it, so that what
-    Prefect's client still has to send at exit finds its server.
+    Prefect's client still has to send at exit finds its server. One that dies before (kill -9, out of memory) is
+    started again at the same port. The listening socket is the command's as well as the server's: connections made in
+    between wait in it instead of being refused, and a run goes on as if the server had been slow.
     """
 
     def __init__(self, home: Home, *, port: int | None = None) -> None:
@@ -54,6 +62,7 @@ class PrefectServer:
         self._address_file = home.prefect / ADDRESS
         self._server_pid: int | None = None
         self._ended = False
+        self._listener: socket.socket | None = None
         self._log_start = 0
         if self.own_api is None:
             self._use = lock_shared(home.prefect / USERS_LOCK)
@@ -72,19 +81,53 @@ class PrefectServer:
         address = self._wait(lambda address: answers(address.url))
         if self._server_pid is not None and self.port is None and not address.url.endswith(f":{DEFAULT_PORT}"):
             log.info("port %d is taken: the Prefect server of this command listens at %s", DEFAULT_PORT, address.url)
+        threading.Thread(target=self._keep_alive, args=(address.url,), name="prefect-server", daemon=True).start()
         return address
+
+    def _keep_alive(self, url: str) -> None:
+        """Start the server again whenever it is gone, until that has failed too often."""
+        self.port, failures = int(url.rpartition(":")[2]), 0
+        while failures < _MAX_FAILURES:
+            time.sleep(_LOOK_S * 2**failures)
+            if is_locked(self._address_file):
+                failures = 0 if failures == 0 or answers(url) else failures
+                continue
+            failures += 1
+            if failures == 1:
+                log.warning("the Prefect server at %s is gone; it is started again", url)
+            with suppress(ServerError, ChildProcessError):  # the port belongs to the command that starts it
+                if self._server_pid is not None:
+                    self._has_ended()  # take note of its end, or it stays a zombie
+                self._start()
+        self._close_listener()
+        log.warning("the Prefect server does not start again; the end of %s says why", self.home.logs / SERVER_LOG)
+
+    def _listen(self) -> socket.socket:
+        try:
+            return listen(self.port) if self.port else listen_anywhere()
+        except OSError as error:
+            raise ServerError(f"port {self.port} for Prefect is taken ({error.strerror}); choose another") from None
+
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def _start(self) -> None:
         """Spawn the server in a session of its own: Ctrl-C must not reach it, other commands may use it."""
+        self._listener = self._listener or self._listen()
+        self._ended = False
         log_path = self.home.logs / SERVER_LOG
         arguments = [sys.executable, "-P", "-m", "flows.prefect_server", str(self.home.root)]
         with log_path.open("ab") as output:
             self._log_start = output.tell()
+            handed = max(self._listener.fileno(), output.fileno()) + 1
             self._server_pid = os.posix_spawn(
                 sys.executable,
-                arguments + ([str(self.port)] if self.port else []),
+                [*arguments, f"{INHERITED}{handed}"],
                 os.environ,
                 file_actions=[
+                    (os.POSIX_SPAWN_DUP2, self._listener.fileno(), handed),
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
                     (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
@@ -102,6 +145,8 @@ class PrefectServer:
         while time.monotonic() < deadline:
             address = read_address(self._address_file)
             if address is not None and accepted(address) and read_address(self._address_file) == address:
+                if address.pid != self._server_pid:
+                    self._close_listener()  # another command's server was quicker
                 return address
             if not is_locked(self._address_file):
                 self._start_or_give_up()

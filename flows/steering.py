@@ -58,7 +58,7 @@ def _running(home: Home, start: str | None) -> RunRecord:
     """The run that an id begins with, or the only one under way."""
     if start is not None:
         record = find_run(home, start)
-        if not is_alive(home, record):
+        if record.status != "running" or not is_alive(home, record):
             raise ParameterError(f"run {record.run_id} is not under way ({record.status}): nothing can be asked of it")
         return record
     alive = [record for record in run_records(home.store) if record.status == "running" and is_alive(home, record)]

@@ -67,5 +67,9 @@ class ServerError(GristmillError):
     """A Prefect or MLflow server that cannot be started or reached."""
 
 
+class PrefectGoneError(ServerError):
+    """The Prefect server went while a run was under way: what Prefect's client still has to send, nobody takes."""
+
+
 class EngineError(GristmillError):
     """A Ray or Dask cluster that cannot be started or reached."""

@@ -77,6 +77,8 @@ class Run:
         """What is read now comes on top of other text: that none of it is fit to learn from is no error."""
         self.manifests: dict[str, Manifest] = {}
         self._progress: dict[str, UUID] = {}
+        self._unseen: set[str] = set()
+        """Stages whose progress Prefect could not take."""
         self.stage = ""
         """The stage under work."""
 
@@ -109,12 +111,24 @@ class Run:
         record.save(self.store.root)
 
     def show_progress(self, share: float) -> None:
-        """How far the stage under work is, from 0 to 1, as a progress artifact of the flow run."""
+        """How far the stage under work is, from 0 to 1, as a progress artifact of the flow run.
+
+        Hours of training are worth more than its bar: without a Prefect server the stage goes on unseen, and says so.
+        """
         if self.engine is None:
             return
+        from httpx import TransportError
+
+        try:
+            self._draw_progress(round(100 * min(max(share, 0.0), 1.0), 1))
+        except TransportError as error:
+            if self.stage not in self._unseen:
+                log.warning("%s goes on, but Prefect does not answer and shows no progress (%s)", self.stage, error)
+            self._unseen.add(self.stage)
+
+    def _draw_progress(self, percent: float) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        percent = round(100 * min(max(share, 0.0), 1.0), 1)
         if self.stage not in self._progress:
             key = f"progress-{self.stage.replace('.', '-').replace('_', '-')}"
             made = create_progress_artifact(percent, key=key, description=f"{self.stage} of {self.record.run_id}")

@@ -17,6 +17,7 @@ from params.errors import StoreError
 from tasks.artifacts.explain import reasons_to_run
 from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing, recipe_of
 from tasks.artifacts.memory import PeakMemory, release_memory
+from tasks.artifacts.space import full_disk
 from tasks.context import Planned, Run
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Stage:
         from prefect.states import Completed
 
         started = time.monotonic()
-        with _disk_errors_explained(self.name, run):
+        with _disk_errors_explained(self.name, inputs, run):
             manifest, reused = self._find_or_make(params, inputs, run)
             while not run.store.hold(manifest):  # removed since by gc
                 manifest, reused = self._find_or_make(params, inputs, run)
@@ -203,12 +204,14 @@ def rate(manifest: Manifest) -> str:
 
 
 @contextmanager
-def _disk_errors_explained(name: str, run: Run) -> Iterator[None]:
+def _disk_errors_explained(name: str, inputs: tuple[Manifest, ...], run: Run) -> Iterator[None]:
+    """What is missing is told by what the stage reads: most results are about as large as what they are made from."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError.no_space(run.store.root, during=name) from None
+            wanted = sum(file.size_bytes for made in inputs for file in made.files)
+            raise full_disk(run.store.root, during=name, wanted_bytes=wanted) from None
         if error.errno in (errno.EACCES, errno.EROFS):
             raise StoreError.no_permission(error.filename or run.store.root, during=name) from None
         raise

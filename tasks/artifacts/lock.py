@@ -33,6 +33,13 @@ def locked(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator
         os.close(handle)
 
 
+def lock_for_life(path: Path) -> None:
+    """Hold `path`, which nobody else knows of yet, exclusively until this process ends, whatever ends it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
 @contextmanager
 def lock_if_free(path: Path) -> Iterator[bool]:
     """Hold `path` exclusively if nobody else holds it now; whether that was so."""

@@ -49,11 +49,12 @@ class RunRecord(BaseModel):
     """What a person should know of it, such as why nothing was trained."""
 
     @classmethod
-    def begin(cls, preset: str, overrides: dict[str, Any]) -> "RunRecord":
+    def begin(cls, preset: str, overrides: dict[str, Any], *, flow_run_id: str | None = None) -> "RunRecord":
         """A new record with an id that sorts by time."""
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        return cls(run_id=run_id, preset=preset, overrides=overrides, started_at=now.isoformat(timespec="seconds"))
+        started_at = now.isoformat(timespec="seconds")
+        return cls(run_id=run_id, preset=preset, overrides=overrides, started_at=started_at, flow_run_id=flow_run_id)
 
     def with_stage(self, manifest: Manifest, *, reused: bool, wall_s: float) -> "RunRecord":
         """The record with one more stage."""
@@ -86,4 +87,5 @@ def run_records(store_root: Path) -> Iterator[RunRecord]:
 
 def remove_record(store_root: Path, run_id: str) -> None:
     """Forget a run; gc may then remove results that no other run stands on."""
-    (store_root / RUNS_FOLDER / f"{run_id}.json").unlink(missing_ok=True)
+    for ending in ("json", "lock"):
+        (store_root / RUNS_FOLDER / f"{run_id}.{ending}").unlink(missing_ok=True)

@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,12 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
+def states_in_prefect(home: Path) -> list[str]:
+    """Of the flow runs, oldest first."""
+    with closing(sqlite3.connect(f"file:{home / 'prefect' / 'prefect.db'}?mode=ro", uri=True)) as connection:
+        return [row[0] for row in connection.execute("select state_name from flow_run order by created")]
+
+
 def test_users_that_start_together_share_a_server_which_ends_after_the_last_be_it_killed(users, lone_shell):
     first, second = users(), users()
     lines = [process.stdout.readline() for process in (first, second)]
@@ -78,8 +85,10 @@ def test_the_address_of_a_dead_server_deceives_nobody(users, lone_shell):
     folder.mkdir(parents=True)
     (folder / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": 1}))
     assert read_address(folder / "server.json") is None
-    url, pid = users().stdout.readline().split()
+    user = users()
+    url, pid = user.stdout.readline().split()
     assert url != "http://127.0.0.1:9"
+    user.kill()  # it would start the server again
     os.kill(int(pid), signal.SIGKILL)
     wait_for_the_end(lone_shell.home)
     assert read_address(folder / "server.json") is None
@@ -129,8 +138,19 @@ def test_mlflow_that_does_not_answer_is_named_with_the_remedy():
             check_mlflow(f"http://127.0.0.1:{unused.getsockname()[1]}")
 
 
+def test_a_server_that_is_killed_is_started_again_and_what_is_asked_in_between_waits_for_it(users, lone_shell):
+    url, pid = users().stdout.readline().split()
+    os.kill(int(pid), signal.SIGKILL)
+    wait_for_the_end(lone_shell.home)
+    assert answers(url, timeout_s=120)
+    again = read_address(lone_shell.home / "prefect" / "server.json")
+    assert again is not None
+    assert again.url == url
+    assert again.pid != int(pid)
+
+
 @pytest.mark.slow
-def test_a_run_whose_prefect_server_is_killed_says_so_and_is_started_again(lone_shell, corpus: Path):
+def test_a_run_goes_on_when_its_prefect_server_is_killed(lone_shell, corpus: Path):
     with lone_shell.start(*lone_shell.tiny(corpus)) as run:
         assert run.stderr is not None
         assert any("train: starts" in line for line in run.stderr)
@@ -138,8 +158,29 @@ def test_a_run_whose_prefect_server_is_killed_says_so_and_is_started_again(lone_
         assert address is not None
         os.kill(address.pid, signal.SIGKILL)
         said = run.communicate(timeout=900)[1]
+    assert run.returncode == 0, said
+    assert f"warning: the Prefect server at {address.url} is gone; it is started again" in said
+    assert states_in_prefect(lone_shell.home) == ["Completed"]
+
+
+@pytest.mark.slow
+def test_a_run_whose_own_prefect_server_is_gone_for_good_ends_soon_and_is_closed_by_the_next(
+    users, lone_shell, corpus: Path, tmp_path: Path
+):
+    owner = users()
+    url, pid = owner.stdout.readline().split()
+    team = {"PREFECT_API_URL": f"{url}/api", "PREFECT_CLIENT_MAX_RETRIES": "1", "GRISTMILL_HOME": str(tmp_path / "run")}
+    with lone_shell.start(*lone_shell.tiny(corpus), **team) as run:
+        assert run.stderr is not None
+        assert any("train: starts" in line for line in run.stderr)
+        for process in (owner.pid, int(pid)):
+            os.kill(process, signal.SIGKILL)
+        said = run.communicate(timeout=900)[1]
     assert run.returncode == 1
-    assert f"the Prefect server at {address.api} is gone" in said
+    assert f"the Prefect server at {url}/api is gone" in said
     assert "fault of gristmill" not in said
-    again = lone_shell(*lone_shell.tiny(corpus))
+    assert states_in_prefect(lone_shell.home) == ["Running"]
+    url, _ = users().stdout.readline().split()
+    again = lone_shell(*lone_shell.tiny(corpus), **team | {"PREFECT_API_URL": f"{url}/api"})
     assert again.returncode == 0, again.stderr
+    assert states_in_prefect(lone_shell.home) == ["Crashed", "Completed"]

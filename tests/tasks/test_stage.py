@@ -267,7 +267,10 @@ def test_a_full_disk_is_named_with_the_remedy_and_the_next_call_goes_on(tmp_path
         pytest.skip("a small file system can only be mounted by root")
     run = Run(Store(disk / "store"), RunParams(), RunRecord.begin("test", {}))
     try:
-        with pytest.raises(StoreError, match=r"write: no space left in .*gristmill gc.* finished stages are kept"):
+        with pytest.raises(
+            StoreError,
+            match=r"write: no space left in .* about 1.0 MB are missing.*gristmill gc.* finished stages are kept",
+        ):
             make(write, Text(text="x" * 100_000), run=run)
         run.store.remove(*run.store.drafts())
         assert make(write, Text(text="x"), run=run).metrics.counts == {"characters": 1}
