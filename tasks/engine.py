@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from params.run import RunParams
 from tasks.artifacts.digest import write_atomic
+from tasks.cluster.scratch import sweep_dead_folders
 from tasks.cluster.starting import (
     check_engine,
     dask_arguments,
@@ -60,6 +61,7 @@ class Engine:
 
     def __enter__(self) -> Self:
         check_engine(self._settings)
+        sweep_dead_folders()
         return self
 
     def __exit__(

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 
 from params.errors import EngineError, ParameterError
 from params.run import RunParams
+from tasks.cluster.scratch import cluster_folder
 
 _CONNECT_TIMEOUT_S = 5.0
 _OBJECTS_BYTES = 100 << 20
@@ -74,11 +73,8 @@ def quiet_cluster() -> Iterator[str]:
         os.environ.setdefault(name, value)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    folder = tempfile.mkdtemp(prefix="gm-")  # short: Ray's sockets lie in it, and their paths have 107 bytes at most
-    try:
+    with cluster_folder() as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
