@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 from chaos_proxy import Proxy, free_port
 
+from flows.home import kernel_digest
 from flows.servers import read_address
 
 DISK_MB = 1500
@@ -68,6 +69,10 @@ class World:
     clock: Path | None
     """A library that moves the clock; None without a C compiler."""
     can_mount: bool
+    arguments: tuple[str, ...]
+    """Of every command besides."""
+    kernels: Path
+    """Compiled kernels, the same as of the tests: compiling takes longer than a run."""
     server: "MlflowServer | None" = None
     """MLflow behind a proxy, where the round has one."""
     mounted: set[Path] = field(default_factory=set)
@@ -143,6 +148,10 @@ class Act:
     name: str
     strike: Callable[[World, psutil.Process, Path], bool]
     """Do it to a command's process and home; False where there is nothing yet to do it to."""
+    is_ready: Callable[[World, psutil.Process, Path], bool] = lambda world, flow, home: True
+    """Whether the time until it is done begins."""
+    stage: str | None = None
+    """The stage that it disturbs; None for any."""
     needs_server: bool = False
     arguments: tuple[str, ...] = ()
     """What the command is given besides; nothing that is part of the recipe."""
@@ -153,12 +162,13 @@ class Act:
 
 
 @contextmanager
-def open_world(folder: Path) -> Iterator[World]:
-    """The environment of the runs, without servers or homes of the caller's."""
+def open_world(folder: Path, *arguments: str) -> Iterator[World]:
+    """The environment of the runs, without servers or homes of the caller's, and arguments of every command."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    world = World(env, clock=_compile(folder), can_mount=_can_mount(folder))
+    kernels = Path(__file__).parents[2] / ".pytest_cache" / "numba" / kernel_digest()
+    env = kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(kernels)}
+    world = World(env, clock=_compile(folder), can_mount=_can_mount(folder), arguments=arguments, kernels=kernels)
     try:
         yield world
     finally:
@@ -195,17 +205,30 @@ def _kill_flow(world: World, flow: psutil.Process, home: Path) -> bool:
     return True
 
 
-def _kill_child(*marks: str, without: str = "\0") -> Callable[[World, psutil.Process, Path], bool]:
+def _child(flow: psutil.Process, marks: tuple[str, ...], without: str) -> psutil.Process | None:
+    with suppress(psutil.NoSuchProcess):
+        for child in flow.children(recursive=True):
+            line = " ".join(child.cmdline())
+            if all(mark in line for mark in marks) and without not in line:
+                return child
+    return None
+
+
+def _on_child(name: str, stage: str, *marks: str, without: str = "\0", arguments: tuple[str, ...] = ()) -> Act:
+    """SIGKILL of a process of the command whose line has these marks."""
+
+    def is_ready(world: World, flow: psutil.Process, home: Path) -> bool:
+        return _child(flow, marks, without) is not None
+
     def strike(world: World, flow: psutil.Process, home: Path) -> bool:
+        child = _child(flow, marks, without)
         with suppress(psutil.NoSuchProcess):
-            for child in flow.children(recursive=True):
-                line = " ".join(child.cmdline())
-                if all(mark in line for mark in marks) and without not in line:
-                    child.kill()
-                    return True
+            if child is not None:
+                child.kill()
+                return True
         return False
 
-    return strike
+    return Act(name, strike, is_ready, stage, arguments=arguments)
 
 
 def _kill_prefect(world: World, flow: psutil.Process, home: Path) -> bool:
@@ -244,9 +267,9 @@ def _move_clock(world: World, chance: random.Random) -> dict[str, str]:
 
 ACTS = (
     Act("flow", _kill_flow),
-    Act("training", _kill_child("tasks.training.agent")),
-    Act("rank", _kill_child("tasks.training.worker", without="tasks.training.agent")),
-    Act("data_process", _kill_child("multiprocessing.spawn"), arguments=("--set", "run.engine=dask")),
+    _on_child("training", "train", "tasks.training.agent"),
+    _on_child("rank", "train", "tasks.training.worker", without="tasks.training.agent"),
+    _on_child("data_process", "shard", "multiprocessing.spawn", arguments=("--set", "run.engine=dask")),
     Act("prefect", _kill_prefect),
     Act("mlflow", _kill_mlflow, needs_server=True),
     Act("network", _cut_network, needs_server=True),
