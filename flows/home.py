@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,11 +126,17 @@ def full_disk_explained(home: Home) -> Iterator[None]:
     """Call a full disk by its name: databases, servers and trainers that fail on one each say something else."""
     try:
         yield
-    finally:
-        error = sys.exc_info()[1]
-        is_told = isinstance(error, StoreError)
-        if isinstance(error, Exception) and not is_told and shutil.disk_usage(home.root).free < _FULL_BYTES:
-            raise full_disk(home.root) from error
+    except Exception as error:
+        if shutil.disk_usage(home.root).free >= _FULL_BYTES:
+            raise
+        raise _told_by_a_stage(error) or full_disk(home.root) from error
+
+
+def _told_by_a_stage(error: BaseException | None) -> StoreError | None:
+    """What a stage has said of the disk, before Prefect failed on it as well and raised something else."""
+    while error is not None and not isinstance(error, StoreError):
+        error = error.__cause__ or error.__context__
+    return StoreError(str(error)) if error is not None else None
 
 
 def kernel_digest() -> str:

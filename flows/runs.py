@@ -29,6 +29,7 @@ from tasks.tracking import Tracker, start_tracker
 log = logging.getLogger(__name__)
 Status = Literal["completed", "failed", "cancelled"]
 
+_SQLALCHEMY_SAYS_WHERE = "(raised as a result of Query-invoked autoflush"
 _MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
@@ -143,7 +144,8 @@ def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | No
         if error is None:
             raise
         # The disk is full or MLflow is gone, and that is what the error under way says already.
-        why = str(trouble).splitlines()[0]
+        said = (line for line in str(trouble).splitlines() if not line.startswith(_SQLALCHEMY_SAYS_WHERE))
+        why = next(said, type(trouble).__name__)
         log.warning("run %s could not be closed (%s); the next run marks it as failed", run.record.run_id, why)
 
 

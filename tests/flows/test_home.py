@@ -1,13 +1,16 @@
 """The home folder and the environment."""
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flows.home import Home, environment, locate_home
-from params.errors import ParameterError
+from flows.home import Home, environment, full_disk_explained, locate_home
+from params.errors import ParameterError, StoreError
 
 
 def test_a_path_goes_before_the_environment_and_that_before_the_current_folder(tmp_path: Path, monkeypatch):
@@ -68,3 +71,38 @@ def test_mlflow_gives_up_on_a_server_that_is_gone_within_a_minute_and_prints_no_
     factor, retries = known.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get(), known.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
     assert 20 < sum(factor * 2**number for number in range(retries)) < 60  # urllib3: factor * 2 ** retries so far
     assert known.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get() is True
+
+
+def test_a_stage_that_has_named_the_full_disk_keeps_the_word_when_prefect_fails_on_it_too(small_disk: Path):
+    (small_disk / "filler").write_bytes(bytes(60_000))
+    with pytest.raises(StoreError, match="clean: no space left in the store"), full_disk_explained(Home(small_disk)):
+        fail_twice()
+
+
+def fail_twice() -> None:
+    """As a flow does whose stage has failed: its end cannot be written either."""
+    try:
+        raise StoreError.no_space("the store", during="clean")
+    finally:
+        raise OSError("database or disk is full")
+
+
+def test_an_error_on_a_full_disk_names_that_disk(small_disk: Path):
+    (small_disk / "filler").write_bytes(bytes(60_000))
+    with (
+        pytest.raises(StoreError, match=rf"disk at {small_disk}: 0\.0 MB of 0\.1 MB"),
+        full_disk_explained(Home(small_disk)),
+    ):
+        raise OSError("database or disk is full")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """64 kB of disk."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.getuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
