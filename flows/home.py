@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,10 +127,10 @@ def full_disk_explained(home: Home) -> Iterator[None]:
     """Call a full disk by its name: databases, servers and trainers that fail on one each say something else."""
     try:
         yield
-    except Exception as error:
-        if shutil.disk_usage(home.root).free >= _FULL_BYTES:
-            raise
-        raise _told_by_a_stage(error) or full_disk(home.root) from error
+    finally:
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and shutil.disk_usage(home.root).free < _FULL_BYTES:
+            raise _told_by_a_stage(error) or full_disk(home.root) from error
 
 
 def _told_by_a_stage(error: BaseException | None) -> StoreError | None:

@@ -68,11 +68,13 @@ def begin_run(
 def _starting(record: RunRecord, store: Store) -> Iterator[None]:
     """Have a record from the first instant, so that a run killed while it starts is buried too; none if it cannot."""
     record.save(store.root)
+    has_started = False
     try:
         yield
-    except BaseException:
-        remove_record(store.root, record.run_id)
-        raise
+        has_started = True
+    finally:
+        if not has_started:
+            remove_record(store.root, record.run_id)
 
 
 def bury_dead_runs(home: Home, params: PipelineParams) -> None:
