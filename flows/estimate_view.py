@@ -124,7 +124,7 @@ def _lines(found: Estimate) -> Iterator[str]:
             yield f"DOES NOT FIT: {told}; {fit.parts.total / _GIB:.2f} GiB with {settings_text(fit.changes)}"
     if found.plan.max_minutes is not None and found.pace is None:
         yield f"max_minutes {found.plan.max_minutes:g} may end it first: the speed is not known"
-    yield from found.advice.sentences
+    yield from found.advice.sentences if found.advice is not None else ()
     yield from found.corpus.notes
 
 

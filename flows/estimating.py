@@ -11,13 +11,15 @@ from flows.estimate_view import print_estimate
 from flows.home import locate_home
 from flows.running import overrides_of
 from params.load import load_params
+from params.objective import FROM_EXAMPLES
 from params.pipeline import PipelineParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
-from tasks.context import Planned, Run, num_cores, roots_of
+from tasks.context import Planned, Run, num_cores, root_of, roots_of
+from tasks.encode import encode
 from tasks.estimation.adapting import Target, layout_of, step_of, this_machine
-from tasks.estimation.corpus import Corpus, corpus_of, listed_bytes
+from tasks.estimation.corpus import Corpus, corpus_of, corpus_of_examples, listed_bytes, size_of_files
 from tasks.estimation.estimate import Costs, Estimate, estimate, shape_of
 from tasks.estimation.fitting import USABLE, Options
 from tasks.estimation.layout import STRATEGIES
@@ -33,9 +35,12 @@ def estimate_run(arguments: argparse.Namespace) -> int:
     """Print what a run will take. Nothing is made; for this machine some seconds of training are tried."""
     overrides = overrides_of(arguments)
     params = load_params(arguments.preset, overrides)
-    corpus = _corpus(params, Store(locate_home(params.run.home).store))
+    corpus, results = _corpus(params, Store(locate_home(params.run.home).store))
     one_by_one = _elsewhere if arguments.on else _here
-    found = {title: one_by_one(part, corpus, arguments) for title, part in _parts(arguments.preset, params)}
+    found = {
+        title: one_by_one(part, _learned(part, corpus, results.get(encoded)), arguments)
+        for title, encoded, part in _parts(arguments.preset, params)
+    }
     if arguments.json:
         plain = [{"title": title} | one.as_json() for title, one in found.items()]
         print(json.dumps(plain if params.train.phases else plain[0], indent=1))
@@ -45,19 +50,32 @@ def estimate_run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(preset: str, params: PipelineParams) -> Iterator[tuple[str, PipelineParams]]:
-    """The whole, or each phase of training as if it were the whole."""
+def _parts(preset: str, params: PipelineParams) -> Iterator[tuple[str, str, PipelineParams]]:
+    """The whole, or each phase of training as if it were the whole: title, its stage of examples, parameters."""
     if not params.train.phases:
-        yield preset, params
+        yield preset, encode.name, params.model_copy(update={"encode": params.encode_of()})
     for phase in params.train.phases:
-        yield f"{preset}, phase {phase.name}", params.model_copy(update={"train": params.train.of_phase(phase)})
+        changes = {"train": params.train.of_phase(phase), "encode": params.encode_of(phase)}
+        yield f"{preset}, phase {phase.name}", encode.named(phase.name).name, params.model_copy(update=changes)
 
 
-def _corpus(params: PipelineParams, store: Store) -> Corpus:
+def _corpus(params: PipelineParams, store: Store) -> tuple[Corpus, dict[str, Manifest]]:
+    """The text, and the stored results that tell of it."""
     roots = roots_of(params)
     size = listed_bytes(params.survey, roots)
     results = {} if size is None else _known_results(params, store)
-    return corpus_of(params, results, listed_bytes=size)
+    return corpus_of(params, results, listed_bytes=size), results
+
+
+def _learned(params: PipelineParams, corpus: Corpus, encoded: Manifest | None) -> Corpus:
+    """What a phase learns from: the text, or its examples."""
+    if params.train.objective not in FROM_EXAMPLES:
+        return corpus
+    places = [(root_of(source.path, source.storage_options), source.include) for source in params.encode.sources]
+    sizes = [size_of_files(root, include) for root, include in places]
+    known = [size for size in sizes if size is not None]
+    listed = sum(known) if len(known) == len(sizes) else None
+    return corpus_of_examples(corpus, params, encoded, listed_bytes=listed)
 
 
 def _known_results(params: PipelineParams, store: Store) -> dict[str, Manifest]:
@@ -114,7 +132,9 @@ def _tried(params: PipelineParams, corpus: Corpus, target: Target) -> Pace | Non
         say(f"warning: the trial failed ({tried.reason}); the time is estimated from the matrix peak")
         return None
     peak = "" if tried.peak_rss_bytes is None else f", {tried.peak_rss_bytes / _GIB:.2f} GiB a rank"
-    return Pace(tried.step_s, tried.start_s, f"measured here, {tried.steps} steps with {threads} threads a rank{peak}")
+    told = f"measured here, {tried.steps} steps with {threads} threads a rank{peak}"
+    work = layout_of(params.train, target).work  # tried on blocks of one text, and without a reference
+    return Pace(work * tried.step_s, tried.start_s, told if work == 1 else f"{told}, times {work:.3g}: pairs of texts")
 
 
 def _from_peak(params: PipelineParams, corpus: Corpus, target: Target) -> Pace:

@@ -9,6 +9,7 @@ from tasks.estimation.layout import Layout, Strategy
 from tasks.estimation.pace import Step
 from tasks.estimation.shape import ModelShape
 from tasks.hardware.accelerators import Precision
+from tasks.training.extent import TWO_SIDED
 
 _EVALUATED_AT_ONCE = 16
 """Most blocks that the training loop evaluates in one forward pass."""
@@ -51,6 +52,9 @@ def layout_of(
         muon=params.optimizer.name == "muon",
         on_gpu=target.on_gpu,
         compiled=target.compiled,
+        sides=2 if params.objective in TWO_SIDED else 1,
+        has_reference=params.objective == "preference",
+        copies_reference=params.objective == "preference" and params.model.lora is None,
     )
 
 

@@ -1,8 +1,8 @@
 """What is known of the text before training: from results in the store, else from stated assumptions."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from params.pipeline import PipelineParams
@@ -10,6 +10,7 @@ from params.survey import SurveyParams
 from tasks.artifacts.manifest import Manifest
 from tasks.files.listing import list_files
 from tasks.files.places import Root
+from tasks.training.extent import TWO_SIDED
 
 _KEPT = 0.7
 """Share of raw text that cleaning and deduplication leave, where nothing is known: web text keeps less, books more."""
@@ -57,19 +58,47 @@ def corpus_of(params: PipelineParams, results: Mapping[str, Manifest], *, listed
     return Corpus(vocab_size, per_token, text_bytes, tokens, blocks, (*notes, told))
 
 
+def corpus_of_examples(
+    corpus: Corpus, params: PipelineParams, encoded: Manifest | None, *, listed_bytes: int | None
+) -> Corpus:
+    """The same with the examples that a phase learns from in the place of text.
+
+    `params` have the sections train and encode as the phase has them; `encoded` is its result of encode, if stored, and
+    `listed_bytes` the size of its files for want of one.
+    """
+    context = params.encode.context or params.shard.context
+    if encoded is not None and not encoded.is_pending:
+        counts = encoded.metrics.counts
+        blocks = counts["train_blocks"]
+        told = f"examples: {counts['train_examples']:,} in {blocks:,} blocks, counted by the encode stage"
+        return replace(corpus, train_tokens=blocks * context, num_blocks=blocks, notes=(*_vocabulary(corpus), told))
+    if listed_bytes is None:
+        told = "examples: unknown, as encode.sources are not here"
+        return replace(corpus, train_tokens=None, num_blocks=None, notes=(*_vocabulary(corpus), told))
+    sides = 2 if params.train.objective in TWO_SIDED else 1
+    tokens = round(listed_bytes * (1 - params.encode.validation) / corpus.bytes_per_token / sides)
+    told = f"examples: {listed_bytes / 1e6:,.1f} MB taken for text, {corpus.bytes_per_token:.2f} bytes a token assumed"
+    blocks = max(1, math.ceil(tokens / context))
+    return replace(corpus, train_tokens=tokens, num_blocks=blocks, notes=(*_vocabulary(corpus), told))
+
+
 def listed_bytes(params: SurveyParams, roots: Mapping[str, Root]) -> int | None:
     """Size of the files that the sources ask for, none of them read; None where a source is not here."""
-    total = 0
-    for source in params.sources:
-        root = roots[source.name]
-        if isinstance(root, Path) and not root.exists():
-            return None
-        listing = list_files(root, source.include, source.exclude)
-        for path in listing.paths:
-            if isinstance(root, Path):
-                total += (root if root.is_file() else root / path).stat().st_size
-            else:
-                total += listing.entries[path].size_bytes or 0
+    sizes = [size_of_files(roots[source.name], source.include, source.exclude) for source in params.sources]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def size_of_files(root: Root, include: Sequence[str], exclude: Sequence[str] = ()) -> int | None:
+    """Bytes of the files in a place; None where it is not here."""
+    if isinstance(root, Path) and not root.exists():
+        return None
+    listing, total = list_files(root, include, exclude), 0
+    for path in listing.paths:
+        if isinstance(root, Path):
+            total += (root if root.is_file() else root / path).stat().st_size
+        else:
+            total += listing.entries[path].size_bytes or 0
     return total
 
 
@@ -92,6 +121,10 @@ def _assumed_tokens(
     how = "kept as documents were" if stage else "assumed to be kept"
     told = f"text: {text_bytes / 1e6:,.1f} MB raw, {kept:.0%} {how}, {per_token:.2f} bytes a token assumed"
     return tokens, told
+
+
+def _vocabulary(corpus: Corpus) -> tuple[str, ...]:
+    return tuple(note for note in corpus.notes if note.startswith("vocabulary"))
 
 
 def _kept_share(results: Mapping[str, Manifest], stage: str) -> float | None:

@@ -52,6 +52,8 @@ def timed_plan(
 
 
 def _evaluation_s(params: TrainParams, step: Step, pace: Pace) -> float:
-    """One evaluation: its tokens go forward only, a third of the work, and every rank does all of it."""
+    """One evaluation: its tokens go forward only, a third of the work (half of it where a reference goes forward as
+    well), and every rank does all of it."""
     tokens = params.eval_blocks * step.shape.context
-    return pace.step_s * step.layout.devices * tokens / step.tokens / 3
+    share = 1 / 2 if step.layout.has_reference else 1 / 3
+    return pace.step_s * step.layout.devices * tokens / step.tokens * share

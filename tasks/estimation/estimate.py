@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from params.objective import FROM_EXAMPLES
 from params.pipeline import PipelineParams
 from tasks.estimation.adapting import Target, layout_of, step_of
 from tasks.estimation.advice import Advice, advise
@@ -48,7 +49,8 @@ class Estimate:
     pace: Pace | None
     duration: Duration | None
     costs: Costs
-    advice: Advice
+    advice: Advice | None
+    """None of a phase that learns from examples: scaling laws are about text."""
 
     @property
     def fits(self) -> bool | None:
@@ -59,7 +61,7 @@ class Estimate:
     @property
     def total_flops(self) -> float | None:
         """The model's operations of all planned steps."""
-        return None if self.plan.tokens is None else float(self.plan.tokens * self.flops.total)
+        return None if self.plan.tokens is None else self.plan.tokens * self.layout.work * self.flops.total
 
     @property
     def device_hours(self) -> float | None:
@@ -94,8 +96,10 @@ class Estimate:
 
 
 def shape_of(params: PipelineParams, corpus: Corpus) -> ModelShape:
-    """The model that the parameters ask for, with the vocabulary that there is or will be."""
-    return ModelShape.of(params.train.model, vocab_size=corpus.vocab_size, context=params.shard.context)
+    """The model that the parameters ask for, with the vocabulary that there is or will be and the blocks it learns."""
+    of_examples = params.train.objective in FROM_EXAMPLES
+    context = (params.encode.context if of_examples else None) or params.shard.context
+    return ModelShape.of(params.train.model, vocab_size=corpus.vocab_size, context=context)
 
 
 def estimate(
@@ -113,7 +117,7 @@ def estimate(
     step = step_of(params.train, shape, layout)
     plan, duration = timed_plan(params.train, params.run, step, num_blocks=corpus.num_blocks, pace=pace)
     flops = token_flops(shape)
-    total = None if plan.tokens is None else float(plan.tokens * flops.total)
+    total = None if plan.tokens is None else plan.tokens * step.layout.work * flops.total
     available = target.available
     return Estimate(
         shape=shape,
@@ -129,7 +133,7 @@ def estimate(
         pace=pace,
         duration=duration,
         costs=costs,
-        advice=advise(shape, corpus, plan, flops=total),
+        advice=None if params.train.objective in FROM_EXAMPLES else advise(shape, corpus, plan, flops=total),
     )
 
 

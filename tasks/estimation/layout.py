@@ -33,6 +33,22 @@ class Layout:
     on_gpu: bool = False
     compiled: bool = False
     """Whether torch.compile works on it, which keeps fewer activations."""
+    sides: int = 1
+    """Rows of a block: two where each example has two texts."""
+    has_reference: bool = False
+    """A frozen model goes forward beside the one that learns, as in preference tuning …"""
+    copies_reference: bool = False
+    """… and is one of its own: with adapters it is the model without them."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a forward pass on one device."""
+        return self.micro_blocks * self.sides
+
+    @property
+    def work(self) -> float:
+        """Arithmetic of a block over that of a row that goes forward and, which is twice as much, back."""
+        return self.sides * (4 / 3 if self.has_reference else 1)
 
     def shared(self, *stages: Strategy) -> int:
         """Among how many devices something is shared out that these strategies share out."""

@@ -30,6 +30,7 @@ class MemoryParts:
     """Bytes on one device at the peak of a step."""
 
     weights: int
+    """The reference of preference tuning among them."""
     gradients: int
     optimizer: int
     activations: int
@@ -52,7 +53,8 @@ class MemoryParts:
 def memory_parts(shape: ModelShape, layout: Layout) -> MemoryParts:
     """Memory of a step; what ZeRO shares out after Rajbhandari et al. (2020), section 5."""
     num = count_parameters(shape).total
-    weights = _FLOAT32 * num // layout.shared("zero3")
+    models = 2 if layout.copies_reference else 1
+    weights = models * _FLOAT32 * num // layout.shared("zero3")
     activations, logits = activation_bytes(shape, layout), logit_bytes(shape, layout)
     return MemoryParts(
         weights=weights,
@@ -95,7 +97,7 @@ def layer_activation_bytes(shape: ModelShape, *, half: bool) -> int:
 
 def activation_bytes(shape: ModelShape, layout: Layout) -> int:
     """Bytes of activations of a forward pass; with checkpointing the layers' inputs and one layer at a time."""
-    tokens = layout.micro_blocks * shape.context
+    tokens = layout.rows * shape.context
     layer = layer_activation_bytes(shape, half=layout.half)
     if layout.compiled:
         layer = int(_COMPILED_KEEPS * layer)
@@ -106,8 +108,8 @@ def activation_bytes(shape: ModelShape, layout: Layout) -> int:
 
 def logit_bytes(shape: ModelShape, layout: Layout) -> int:
     """Bytes of logits at the peak of a step or of an evaluation, whichever is more."""
-    training = layout.micro_blocks * _LOGIT_TRAINING
-    return shape.context * shape.vocab_size * max(training, layout.eval_rows * _LOGIT_EVALUATION)
+    training = layout.rows * _LOGIT_TRAINING
+    return shape.context * shape.vocab_size * max(training, layout.sides * layout.eval_rows * _LOGIT_EVALUATION)
 
 
 def _workspace_bytes(shape: ModelShape, layout: Layout) -> int:

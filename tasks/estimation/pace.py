@@ -50,18 +50,19 @@ class Step:
 
     @property
     def tokens(self) -> int:
-        """Positions of a step."""
+        """Positions of a step, counted once where examples have two texts."""
         return self.batch_blocks * self.shape.context
 
     @property
     def model_flops(self) -> float:
         """Operations of the model in a step, over all devices: the ones that count towards the share of peak."""
-        return float(self.tokens * token_flops(self.shape).total)
+        return self.tokens * self.layout.work * token_flops(self.shape).total
 
     @property
     def executed_flops(self) -> float:
         """With what checkpointing does twice and with Muon's iterations, which every device does for itself."""
-        again = self.tokens * token_flops(self.shape).executed(checkpointing=self.layout.checkpointing)
+        once = token_flops(self.shape).executed(checkpointing=self.layout.checkpointing)
+        again = self.tokens * self.layout.work * once
         muon = muon_flops(self.shape, newton_schulz_steps=self.newton_schulz_steps) if self.layout.muon else 0
         return again + muon * self.layout.devices
 
@@ -98,7 +99,7 @@ def _traffic_per_token(shape: ModelShape, layout: Layout) -> float:
     fusion; logits are passed over six times."""
     kept = layer_activation_bytes(shape, half=layout.half) - (2 if layout.half else 4) * shape.context
     again = 1.5 if layout.checkpointing else 1.0
-    return 2 * again * shape.layers * kept + 6 * 4 * shape.vocab_size
+    return layout.sides * (2 * again * shape.layers * kept + 6 * 4 * shape.vocab_size)
 
 
 def _communication_s(accelerator: Accelerator, step: Step, passes: int) -> float:

@@ -74,7 +74,7 @@ def predicted(
         tokens=plan.tokens,
         tokens_per_s=None if pace is None else pace.tokens_per_s(step.tokens),
         training_s=None if duration is None else duration.training_s,
-        flops=None if plan.tokens is None else float(plan.tokens * token_flops(shape).total),
+        flops=None if plan.tokens is None else plan.tokens * layout.work * token_flops(shape).total,
         peak_memory_bytes=memory_parts(shape, layout).total,
         checkpoint_bytes=checkpoint_bytes(shape, muon=layout.muon),
     )

@@ -73,6 +73,21 @@ def test_each_phase_of_training_is_estimated(arguments, capsys):
     ]
 
 
+def test_epochs_of_a_phase_are_passes_over_its_examples(arguments, capsys, tmp_path):
+    rows = [json.dumps({"prompt": f"What is {n}?", "response": "A number of the poem."}) + "\n" for n in range(400)]
+    (tmp_path / "chats.jsonl").write_text("".join(rows))
+    arguments.set = [
+        "train.phases=[{name: base}, {name: chat, objective: instruct, stop: {max_epochs: 3}}]",
+        f"encode.sources=[{{path: '{tmp_path / 'chats.jsonl'}'}}]",
+    ]
+    arguments.json = True
+    assert estimate_run(arguments) == 0
+    plan = json.loads(capsys.readouterr().out)[1]["plan"]
+    tokens = 0.9 * len("".join(rows)) / 2.596  # a vocabulary of 512 is assumed to need so many bytes a token
+    assert plan["epochs"] == pytest.approx(3, rel=0.01)
+    assert plan["steps"] == pytest.approx(3 * tokens / 64 / 8, abs=2)
+
+
 def test_the_example_price_is_marked_as_one(arguments, capsys):
     arguments.price = None
     assert estimate_run(arguments) == 0

@@ -1,19 +1,22 @@
 """The whole estimate, by hand where there is something to compute."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
+from params.encode import EncodeParams, ExamplesParams
 from params.errors import ParameterError
+from params.model import LoraParams
 from params.pipeline import PipelineParams
 from params.run import RunParams
 from params.stop import PatienceParams, StopParams
 from params.survey import SourceParams, SurveyParams
 from params.train import ModelParams, TrainParams
 from tasks.estimation.adapting import Target, layout_of, this_machine
-from tasks.estimation.corpus import Corpus
-from tasks.estimation.estimate import Costs, Estimate, estimate
+from tasks.estimation.corpus import Corpus, corpus_of_examples
+from tasks.estimation.estimate import Costs, Estimate, estimate, shape_of
 from tasks.estimation.fitting import Options
 from tasks.estimation.layout import STRATEGIES
 from tasks.estimation.pace import Pace
@@ -102,3 +105,31 @@ def test_this_machine_shares_its_memory_among_ranks():
     assert (one.devices, two.devices, one.on_gpu) == (1, 2, False)
     if one.available is not None and two.available is not None:
         assert two.available == pytest.approx(one.available / 2, rel=0.5)
+
+
+def test_preference_tuning_works_on_two_answers_and_holds_a_reference():
+    """Two rows a block; the reference goes forward too: 4 parts for 3. Twice the weights, twice the activations."""
+    changed = PARAMS.model_copy(update={"train": TRAIN.model_copy(update={"objective": "preference"})})
+    plain, found = make(), make(changed)
+    assert found.total_flops == pytest.approx(plain.total_flops * 8 / 3)
+    before, after = plain.memory[0][1], found.memory[0][1]
+    assert after.weights == 2 * before.weights
+    assert after.activations == 2 * before.activations
+    assert (after.gradients, after.optimizer) == (before.gradients, before.optimizer)
+    adapted = changed.train.model_copy(update={"model": ModelParams(from_weights="/base", lora=LoraParams())})
+    assert layout_of(adapted, TARGET).has_reference
+    assert not layout_of(adapted, TARGET).copies_reference  # the base under the adapters is the reference
+    assert found.advice is None
+
+
+def test_examples_are_counted_by_encode_or_taken_from_the_size_of_their_files():
+    """900 kB to learn from at 3.1 bytes a token in blocks of 128; pairs of answers share them between two sides."""
+    encode = EncodeParams(sources=(ExamplesParams(path="chats"),), context=128)
+    train = TRAIN.model_copy(update={"objective": "instruct"})
+    params = PARAMS.model_copy(update={"train": train, "encode": encode})
+    found = corpus_of_examples(CORPUS, params, None, listed_bytes=1_000_000)
+    assert found.num_blocks == math.ceil(900_000 / 3.1 / 128)
+    pairs = params.model_copy(update={"train": TRAIN.model_copy(update={"objective": "preference"})})
+    assert corpus_of_examples(CORPUS, pairs, None, listed_bytes=1_000_000).num_blocks == math.ceil(450_000 / 3.1 / 128)
+    assert corpus_of_examples(CORPUS, params, None, listed_bytes=None).num_blocks is None
+    assert shape_of(params, found).context == 128
