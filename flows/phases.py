@@ -10,7 +10,7 @@ from uuid import UUID
 from params.objective import FROM_EXAMPLES, Objective
 from params.pipeline import PipelineParams
 from params.train import PhaseParams
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
@@ -65,12 +65,12 @@ def train_phases(
 
 def has_trained(manifests: Mapping[str, Manifest]) -> bool:
     """Whether a run has come to the end of a training."""
-    return any(stage.partition(".")[0] == train.name for stage in manifests)
+    return any(work_of(stage) == train.name for stage in manifests)
 
 
 def trained(manifests: Mapping[str, Manifest]) -> Manifest:
     """The result of training in a run: of its last phase."""
-    return [made for stage, made in manifests.items() if stage.partition(".")[0] == train.name][-1]
+    return [made for stage, made in manifests.items() if work_of(stage) == train.name][-1]
 
 
 def check_examples(p: PipelineParams) -> None:

@@ -9,6 +9,7 @@ from flows.pipeline import Outcome, chain, run_chain
 from params.errors import ReleaseError
 from params.load import load_params
 from params.pipeline import PipelineParams
+from tasks.artifacts.manifest import work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Planned, Run, roots_of
@@ -37,5 +38,5 @@ def untrained(params: PipelineParams) -> list[str]:
     record = RunRecord.begin("", {})
     store = Store(locate_home(params.run.home).store)
     chain(params, Run(store, params.run, record, roots=roots_of(params), plan=planned))
-    last = max(index for index, step in enumerate(planned) if step.stage.partition(".")[0] == "train")
+    last = max(index for index, step in enumerate(planned) if work_of(step.stage) == "train")
     return [step.stage for step in planned[: last + 1] if step.would_run]

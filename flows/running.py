@@ -20,6 +20,7 @@ from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
 from params.errors import ParameterError, PrefectGoneError
 from params.load import load_params, merge, parse_assignments
+from tasks.artifacts.manifest import work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 
@@ -63,7 +64,7 @@ def branch(arguments: argparse.Namespace) -> int:
 
 def _checkpoint(store: Store, record: RunRecord, phase: str | None, step: int | None) -> Path:
     """The folder of a checkpoint that a run left."""
-    trained = [stage for stage in record.stages if stage.partition(".")[0] == "train"]
+    trained = [stage for stage in record.stages if work_of(stage) == "train"]
     wanted = [stage for stage in trained if phase is None or stage == f"train.{phase}"]
     if not wanted:
         raise ParameterError(f"run {record.run_id} has no phase {phase!r}; it has {', '.join(trained) or 'none'}")

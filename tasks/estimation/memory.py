@@ -67,11 +67,20 @@ def memory_parts(shape: ModelShape, layout: Layout) -> MemoryParts:
 
 
 def optimizer_bytes(shape: ModelShape, *, muon: bool) -> int:
-    """AdamW keeps two float32 moments for each parameter, Muon one, and one number for each row or column of a matrix,
-    of whichever there are more (NorMuon)."""
-    by_muon = matrix_elements(shape) if muon else 0
-    sides = shape.layers * sum(max(matrix) for matrix in shape.matrices) if muon else 0
-    return _FLOAT32 * (2 * (count_parameters(shape).total - by_muon) + by_muon + sides)
+    """Of AdamW for everything, or of Muon for the layers' matrices and of AdamW for the rest."""
+    by_muon = shape.layers * sum(muon_bytes(*matrix) for matrix in shape.matrices) if muon else 0
+    return by_muon + adamw_bytes(count_parameters(shape).total - (matrix_elements(shape) if muon else 0))
+
+
+def adamw_bytes(parameters: int) -> int:
+    """Two float32 moments for each parameter."""
+    return 2 * _FLOAT32 * parameters
+
+
+def muon_bytes(rows: int, columns: int) -> int:
+    """One float32 moment for each element of a matrix, and one for each row or column, of whichever there are more
+    (NorMuon)."""
+    return _FLOAT32 * (rows * columns + max(rows, columns))
 
 
 def layer_activation_bytes(shape: ModelShape, *, half: bool) -> int:

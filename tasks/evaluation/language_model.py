@@ -1,10 +1,12 @@
 """What an evaluation asks of a model, whatever file it comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+_LOGITS_BYTES = 1 << 28
 
 
 class LanguageModel(Protocol):
@@ -32,6 +34,13 @@ class LanguageModel(Protocol):
 
         They stop at the end of text (unless `end` is false), which is left out, or after `new` tokens.
         """
+
+
+def in_parts(rows: Sequence[Sequence[int]], vocab_size: int) -> Iterator[Sequence[Sequence[int]]]:
+    """Rows in their order, so many at a time that their float32 logits fit into _LOGITS_BYTES."""
+    at_once = max(1, _LOGITS_BYTES // (4 * vocab_size * max(map(len, rows))))
+    for start in range(0, len(rows), at_once):
+        yield rows[start : start + at_once]
 
 
 def pad_rows(rows: Sequence[Sequence[int]], padding: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

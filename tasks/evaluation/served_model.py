@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.language_model import nats_of
+from tasks.evaluation.language_model import in_parts, nats_of
 from tasks.serving.generator import OnnxModel
 
 _NO_END = -1
-_LOGITS_BYTES = 1 << 28
 
 
 class ServedModel:
@@ -31,11 +30,8 @@ class ServedModel:
 
     def target_nats(self, rows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float64]]:
         """Cross-entropy in nats of every token but the first of each row."""
-        width = max(map(len, rows))
-        at_once = max(1, _LOGITS_BYTES // (4 * self.vocab_size * width))
         found: list[npt.NDArray[np.float64]] = []
-        for start in range(0, len(rows), at_once):
-            part = rows[start : start + at_once]
+        for part in in_parts(rows, self.vocab_size):
             logits = self.model.logits([list(row[:-1]) for row in part])[:, :, : self.vocab_size]
             found += [nats_of(made[: len(row) - 1], row[1:]) for made, row in zip(logits, part, strict=True)]
         return found

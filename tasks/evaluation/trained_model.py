@@ -12,12 +12,11 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from params.errors import ModelFileError
-from tasks.evaluation.language_model import pad_rows
+from tasks.evaluation.language_model import in_parts, pad_rows
 from tasks.model.quiet import quiet_transformers
 from tasks.serving.generator import Sampling
 from tasks.tokenizer.files import CONFIG, TOKENIZER, load_tokenizer, spelling
 
-_LOGITS_BYTES = 1 << 28
 _NO_LIMIT = 1024
 """Context of an architecture whose positions have no end."""
 _IGNORED = -100
@@ -58,11 +57,8 @@ class TrainedModel:
 
     def target_nats(self, rows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float64]]:
         """Cross-entropy in nats of every token but the first of each row."""
-        width = max(map(len, rows))
-        at_once = max(1, _LOGITS_BYTES // (4 * self.vocab_size * width))
         found: list[npt.NDArray[np.float64]] = []
-        for start in range(0, len(rows), at_once):
-            part = rows[start : start + at_once]
+        for part in in_parts(rows, self.vocab_size):
             found += [losses[: len(row) - 1] for losses, row in zip(self._losses(part), part, strict=True)]
         return found
 

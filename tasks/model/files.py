@@ -1,6 +1,5 @@
 """The files of existing weights: which count, what they say of themselves, and what keeps them from being used."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from params.errors import ParameterError
 from tasks.artifacts.digest import digest_entries, digest_file
+from tasks.files.json_object import read_object
 
 FIELD = "train.model.from_weights"
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
@@ -157,10 +157,4 @@ def _not_finite(path: Path, name: str, tensor: Any) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ParameterError(f"{FIELD}: {path} is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ParameterError(f"{FIELD}: {path} is not a JSON object; fetch the folder again")
-    return data
+    return read_object(path, field=FIELD, remedy="fetch the folder again")

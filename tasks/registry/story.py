@@ -9,7 +9,7 @@ from typing import Any
 
 from params.release import ReleaseParams
 from params.run import RunParams
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.registry.gate import GateCheck
 from tasks.registry.lineage import sources
 from tasks.report.documents import measure_documents
@@ -61,7 +61,7 @@ class Story:
     @property
     def has_given_weights(self) -> bool:
         """Whether training began with weights that were there before."""
-        trained = [result for result in self.results if result.stage.partition(".")[0] == "train"]
+        trained = [result for result in self.results if work_of(result.stage) == "train"]
         return any((result.params.get("model") or {}).get("from_weights") for result in trained)
 
 
@@ -76,7 +76,7 @@ def tell(
 ) -> Story:
     """The story of the model in a bundle, from the bundle and from the results it was made of."""
     found = {result.stage: result for result in results}
-    trained = [result for result in results if result.stage.partition(".")[0] == "train"]
+    trained = [result for result in results if work_of(result.stage) == "train"]
     languages, scripts = _languages(found)
     timed = [result for result in trained if "training_s" in result.metrics.values]
     return Story(

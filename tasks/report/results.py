@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.training.curve import read_points
@@ -86,7 +86,7 @@ def read_results(store: Store, record: RunRecord) -> RunResults:
     trainings = [
         Training(stage, result.folder, result.params, result)
         for stage, result in results.items()
-        if stage.partition(".")[0] == "train"
+        if work_of(stage) == "train"
     ]
     draft = None if record.status == "completed" else _draft(store, record, results)
     return RunResults(record, results, (*trainings, *([draft] if draft else [])))
@@ -102,7 +102,7 @@ def read_json(path: Path) -> Any:
 
 def _draft(store: Store, record: RunRecord, results: Mapping[str, Manifest]) -> Training | None:
     """The training that this run did not bring to its end: the draft on its shards that was written to last."""
-    digests = {result.digest for stage, result in results.items() if stage.partition(".")[0] == "shard"}
+    digests = {result.digest for stage, result in results.items() if work_of(stage) == "shard"}
     began = datetime.fromisoformat(record.started_at).timestamp()
     drafts = [path for path in store.root.glob("train*/*.partial/logs/metrics.jsonl") if path.stat().st_mtime >= began]
     for path in sorted(drafts, key=lambda path: path.stat().st_mtime, reverse=True):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.artifacts.manifest import work_of
+
 Language = Literal["en", "zh"]
 
 
@@ -96,7 +98,7 @@ _FIGURES = {
 
 def stage_words(stage: str) -> Words:
     """The name of a stage; a phase of training keeps its own."""
-    name, _, _ = stage.partition(".")
+    name = work_of(stage)
     return Words(stage, f"{stage}（{STAGES[name]}）" if name in STAGES else stage)
 
 

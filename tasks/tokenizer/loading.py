@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from params.errors import ParameterError
 from params.train_tokenizer import SpecialTokensParams
 from tasks.artifacts.digest import digest_entries, digest_file
+from tasks.files.json_object import read_object
 from tasks.tokenizer.files import CONFIG, TEMPLATE, TOKENIZER, spelling
 from tasks.tokenizer.special import PADDING, SEPARATORS, SpecialTokens
 
@@ -139,13 +140,7 @@ class _Reading:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ParameterError(f"{FIELD}: {path} is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ParameterError(f"{FIELD}: {path} is not a JSON object; name a tokenizer.json")
-    return data
+    return read_object(path, field=FIELD, remedy="name a tokenizer.json")
 
 
 def _nothing_found(path: Path) -> str:

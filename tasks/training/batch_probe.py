@@ -42,8 +42,8 @@ def find_micro_blocks(
     """The micro batch for a rank whose share of each step is `share` blocks: one of its divisors.
 
     Sizes grow until one does not fit, or on a processor until two in a row are slower. `reserve_bytes` is what the
-    optimizers will take once they have state (see `optimizer_bytes`), `memory_bytes` what may be used; without it, all
-    there is. Raises TrainingError where even one block is too much.
+    optimizers will take once they have state (`Optimizers.state_bytes`), `memory_bytes` what may be used; without it,
+    all there is. Raises TrainingError where even one block is too much.
 
     The micro batch changes what is learned only by rounding, as the number of threads does, but it does change bytes,
     and what is fastest depends on the moment. So the caller probes once, before the first step, on the first rank,
@@ -71,12 +71,6 @@ def sizes(share: int) -> list[int]:
         if not chosen or 2 * size <= chosen[-1]:
             chosen.append(size)
     return chosen[::-1]
-
-
-def optimizer_bytes(model: torch.nn.Module, *, muon_parameters: int = 0) -> int:
-    """Memory of float32 optimizer state: two numbers a learning parameter under AdamW, one under Muon."""
-    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return 4 * (2 * total - muon_parameters)
 
 
 def _trials(step: Step, share: int, device: torch.device, limit: float) -> Iterator[Trial]:

@@ -105,11 +105,10 @@ def _micro_blocks(parts: "Parts") -> int | None:
 
 def _find_micro_blocks(parts: "Parts") -> int:
     """Try forward and backward passes on the first step's blocks; weights and random states stay as they are."""
-    from tasks.training.batch_probe import find_micro_blocks, optimizer_bytes
+    from tasks.training.batch_probe import find_micro_blocks
 
     batch, _ = parts.batch(0)
-    muon = sum(p.numel() for p in parts.learned.values() if p.ndim == 2)
-    reserve = optimizer_bytes(parts.model, muon_parameters=muon if parts.job.params.optimizer.name == "muon" else 0)
+    reserve = parts.optimizers.state_bytes
 
     def step(blocks: int) -> None:
         part: Batch = batch.split(blocks)[0]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from params.optimizer import OptimizerParams
+from tasks.estimation.memory import adamw_bytes, muon_bytes
 from tasks.model.build import hidden_matrices
 from tasks.training.loss_scale import LossScale
 from tasks.training.muon import Muon
@@ -25,6 +26,16 @@ class Optimizers:
     def loss_factor(self) -> float:
         """What to multiply the loss by before its backward pass."""
         return 1.0 if self.scale is None else self.scale.factor
+
+    @property
+    def state_bytes(self) -> int:
+        """What the states will take once there are some."""
+        kept = 0
+        for optimizer, _ in self.parts:
+            matrices = isinstance(optimizer, Muon)
+            for parameter in parameters_of(optimizer):
+                kept += muon_bytes(*parameter.shape) if matrices else adamw_bytes(parameter.numel())
+        return kept
 
     def unscale(self) -> None:
         """Take the loss factor out of the gradients, before their norm is taken."""

@@ -65,7 +65,7 @@ def test_the_optimizer_keeps_what_the_formula_says(name):
     optimizers.step(1.0, 1.0)
     measured = sum(t.nbytes for t in optimizer_tensors(optimizers).values() if t.ndim)
     shape = ModelShape.of(params, vocab_size=VOCAB, context=CONTEXT)
-    assert optimizer_bytes(shape, muon=name == "muon") == measured
+    assert optimizer_bytes(shape, muon=name == "muon") == measured == optimizers.state_bytes
 
 
 def test_zero_shares_out_as_its_paper_says():

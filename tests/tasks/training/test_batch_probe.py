@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from params.errors import TrainingError
 from params.train import ModelParams
 from tasks.model.build import build_model
-from tasks.training.batch_probe import Trial, choose, find_micro_blocks, optimizer_bytes, sizes
+from tasks.training.batch_probe import Trial, choose, find_micro_blocks, sizes
 
 CPU = torch.device("cpu")
 
@@ -68,9 +68,3 @@ def test_sizes_end_where_memory_would():
     room = psutil.Process().memory_info().rss + (100 << 20)
     best = find_micro_blocks(step, 64, device=CPU, memory_bytes=int(room / 0.9))
     assert best.blocks <= 8
-
-
-def test_adamw_keeps_two_numbers_a_parameter_and_muon_one():
-    layer = torch.nn.Linear(10, 10)  # 110 parameters, 100 of them in the matrix
-    assert optimizer_bytes(layer) == 4 * 220
-    assert optimizer_bytes(layer, muon_parameters=100) == 4 * 120
