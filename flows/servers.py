@@ -26,6 +26,7 @@ _START_TIMEOUT_S = 120.0
 _POLL_S = 0.05
 _NUM_LOG_LINES = 12
 _LOOK_S = 0.5
+_MAX_KILLED = 3
 _MAX_FAILURES = 6
 """Starts in a row, ever later, of which none made a server that answers: half a minute."""
 
@@ -61,7 +62,8 @@ class PrefectServer:
         """A server of the user's own."""
         self._address_file = home.prefect / ADDRESS
         self._server_pid: int | None = None
-        self._ended = False
+        self._ended = self._was_killed = False
+        self._num_killed = 0
         self._listener: socket.socket | None = None
         self._log_start = 0
         if self.own_api is None:
@@ -137,7 +139,9 @@ class PrefectServer:
 
     def _has_ended(self) -> bool:
         assert self._server_pid is not None
-        self._ended = self._ended or os.waitpid(self._server_pid, os.WNOHANG)[0] != 0
+        if not self._ended:
+            pid, status = os.waitpid(self._server_pid, os.WNOHANG)
+            self._ended, self._was_killed = pid != 0, os.WIFSIGNALED(status)
         return self._ended
 
     def _wait(self, accepted: Callable[[Address], bool]) -> Address:
@@ -157,7 +161,10 @@ class PrefectServer:
         if self._server_pid is None:  # the one we found has ended since
             self._start()
         elif self._has_ended() and not is_locked(self._address_file):
-            raise self._failure("ended while starting")
+            if not self._was_killed or self._num_killed == _MAX_KILLED:
+                raise self._failure("ended while starting")
+            self._num_killed += 1  # kill -9, out of memory: that says nothing of the next one
+            self._start()
 
     def _failure(self, what: str) -> ServerError:
         path = self.home.logs / SERVER_LOG

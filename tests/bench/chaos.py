@@ -150,7 +150,7 @@ def one_round(work: Path, world: World, plan: Plan, found: Findings) -> None:
         process = start(work, home, world, *act.arguments, **act.environment(world, plan.chance))
         delay_s = plan.chance.uniform(0.05, 0.95) * (left_s if act.stage is None else 0.2 * plan.normal_s)
         strike = disturb(process, act, world, home, delay_s)
-        came = wait(process, strike)
+        came = wait(process, *strikes, strike)
         act.mend(world, home)
         strikes += [strike] if strike is not None else []
         found.stuck_runs += came is None

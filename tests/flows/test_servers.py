@@ -149,6 +149,16 @@ def test_a_server_that_is_killed_is_started_again_and_what_is_asked_in_between_w
     assert again.pid != int(pid)
 
 
+def test_a_server_that_is_killed_while_it_starts_is_started_again(users, lone_shell):
+    user, file = users(), lone_shell.home / "prefect" / "server.json"
+    while (starting := read_address(file)) is None:
+        assert user.poll() is None
+    os.kill(starting.pid, signal.SIGKILL)
+    url, pid = user.stdout.readline().split()
+    assert answers(url)
+    assert int(pid) != starting.pid
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_when_its_prefect_server_is_killed(lone_shell, corpus: Path):
     with lone_shell.start(*lone_shell.tiny(corpus)) as run:
