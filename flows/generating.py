@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flows.console import printable, say
 from flows.home import Home, open_home
 from flows.manual import GENERATE
 from flows.models import newest_model, pulled_name
+from flows.turns import decoded, on_terminal, read_turns
 from params.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _prompts(arguments: argparse.Namespace) -> Iterator[Prompt]:
     elif not arguments.prompt:
         if sys.stdin.isatty():
             say("Type a text to continue, then Ctrl-D:")
-        if text := _decoded(sys.stdin.buffer.read(), "standard input").removesuffix("\n"):
+        if text := decoded(sys.stdin.buffer.read(), "standard input").removesuffix("\n"):
             yield Prompt(text, "standard input")
 
 
@@ -131,7 +132,7 @@ def read_prompts(path: Path) -> Iterator[Prompt]:
         raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
     for number, raw in enumerate(lines, start=1):
         where = f"{path}:{number}"
-        if line := _decoded(raw, where).removeprefix("\ufeff").strip("\r\n"):
+        if line := decoded(raw, where).removeprefix("\ufeff").strip("\r\n"):
             yield Prompt(_prompt_in(line, where) if path.suffix == ".jsonl" else line, where)
 
 
@@ -172,32 +173,33 @@ def _chat(model: "LocalModel", sampling: "Sampling", arguments: argparse.Namespa
         raise ParameterError("--chat takes its turns from standard input, one a line, and gives one answer to each")
     messages = [Message("system", arguments.system)] if arguments.system else []
     model.chat_tokens([*messages, Message("user", "?")])  # a model that cannot chat says so before anything is typed
-    for line in _turns(sys.stdin):
-        messages.append(Message("user", line))
-        pieces = model.run([model.chat_tokens(messages)], sampling, stops=tuple(arguments.stop), answers=True)
-        if arguments.json:
-            answer = _print_json({"prompt": line}, pieces)
-        else:
-            answer = ""
-            for piece in pieces:
-                _print(piece.text)
-                answer += piece.text
-            _print("\n")
-        messages.append(Message("assistant", answer))
+    for line in read_turns(sys.stdin):
+        asked = [*messages, Message("user", line)]
+        try:
+            tokens = model.chat_tokens(asked)
+        except ParameterError as error:
+            if not on_terminal():
+                raise
+            say(f"{error}; this turn is left out")
+            continue
+        pieces = model.run([tokens], sampling, stops=tuple(arguments.stop), answers=True)
+        answer = _print_json({"prompt": line}, pieces) if arguments.json else print_answer(pieces)
+        messages = [*asked, Message("assistant", answer)]
 
 
-def _turns(source: TextIO) -> Iterator[str]:
-    """Lines that are not empty; on a terminal each is asked for."""
-    if source.isatty():
-        say("A line is a turn; Ctrl-D ends.")
-    while True:
-        if source.isatty():
-            print("> ", end="", file=sys.stderr, flush=True)
-        raw = source.buffer.readline()
-        if not raw:
-            return
-        if line := _decoded(raw, "standard input").strip("\r\n"):
-            yield line
+def print_answer(pieces: "Iterator[Piece]") -> str:
+    """Print an answer as it is made, and return it; on a terminal Ctrl-C ends it there."""
+    answer = ""
+    try:
+        for piece in pieces:
+            _print(piece.text)
+            answer += piece.text
+    except KeyboardInterrupt:
+        if not on_terminal():
+            raise
+        _print(" …")
+    _print("\n")
+    return answer
 
 
 def _print_json(head: dict[str, Any], pieces: "Iterator[Piece]") -> str:
@@ -214,10 +216,3 @@ def _print_json(head: dict[str, Any], pieces: "Iterator[Piece]") -> str:
 
 def _print(text: str) -> None:
     print(printable(text) if sys.stdout.isatty() else text, end="", flush=True)
-
-
-def _decoded(raw: bytes, where: str) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"{where}: not text in UTF-8 (byte {raw[error.start]:#04x} at {error.start})") from None
