@@ -13,8 +13,9 @@ from tasks.decontaminate import decontaminate
 from tasks.evaluate import evaluate
 from tasks.evaluation.losses import read_losses
 from tasks.gather import GatherParams, gather
+from tasks.replay import ReplayParams, replay
 from tasks.retraining.comparison import Comparison, compare
-from tasks.retraining.recipe import warm_recipe, whole_recipe
+from tasks.retraining.recipe import replay_bytes, warm_recipe, whole_recipe
 from tasks.retraining.sizes import sizes_by_source
 from tasks.split import split
 from tasks.train import MODEL
@@ -23,16 +24,21 @@ log = logging.getLogger(__name__)
 
 
 def prepare(p: PipelineParams, case: Case, arrived: Arrived, run: Run) -> Prepared:
-    """The unique text of all batches, split and free of evaluation text; what is new says so in its source."""
+    """The unique text of all batches, split and free of evaluation text; what is new says so in its source.
+
+    A warm start sees of old training text only what it may replay, so that the work grows with the new text.
+    """
     gathered = gather(GatherParams(new=case.new if case.champion else ()), *arrived.unique, run=run)
     splits = split(p.split, gathered, run=run)
+    if case.is_warm and (case.situation.new_bytes or case.situation.new_examples):
+        splits = replay(ReplayParams(max_bytes=replay_bytes(p, case.situation.new_bytes)), splits, run=run)
     return Prepared(arrived.files, gathered, gathered, decontaminate(p.decontaminate, splits, run=run))
 
 
 def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candidate | None:
     """Train from the champion or from scratch, as was judged, and assemble the bundle; None where there can be none."""
     sizes = sizes_by_source(prepared.splits.paths("train/*.arrow"))
-    if case.judgement.from_scratch or case.champion is None:
+    if case.champion is None or not case.is_warm:
         return learn(whole_recipe(p, sizes), prepared, run)
     tokenizer, base = _adopted(case, run).folder / "model", base_of(case.champion, run.store)
     start = case.champion.address if base is None else str(base.folder / MODEL)

@@ -33,6 +33,11 @@ class Case:
     withdrawn: tuple[WithdrawnFile, ...]
     judgement: Judgement
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether training starts from the champion, or from its base."""
+        return self.champion is not None and not self.judgement.from_scratch
+
 
 def weigh(p: PipelineParams, champion: Version | None, arrived: Arrived, run: Run) -> Case:
     """Measure new text with the champion, where there is both, and judge."""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "params")
 BRIDGES = {"stage", "context", "engine", "tracking"}
 """Files in tasks/ that connect stages with Prefect, the store and MLflow."""
-RETRAINING = {"arrive", "adopt", "gather", "probe"}
+RETRAINING = {"arrive", "adopt", "gather", "probe", "replay"}
 """Stages of retraining alone, whose parameters come from other sections."""
 NO_STAGES = {"register", "pull", "promote", "compare", "alias", "measure"}
 """Verbs that talk to MLflow: nothing they make lies in the store."""

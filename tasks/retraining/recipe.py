@@ -16,6 +16,8 @@ from params.stop import StopParams
 from params.train import PhaseParams, TrainParams
 from tasks.arrivals.withdrawal import NEW
 
+_FEWEST_BYTES = 16_000_000
+
 
 def warm_recipe(
     p: PipelineParams, *, start: str, tokenizer: Path, sizes: Mapping[str, int], only_examples: bool = False
@@ -43,6 +45,16 @@ def whole_recipe(p: PipelineParams, sizes: Mapping[str, int]) -> PipelineParams:
         return p
     mixture = whole_mixture(p.shard.mixture, sizes)
     return p.model_copy(update={"shard": p.shard.model_copy(update={"mixture": mixture})})
+
+
+def replay_bytes(p: PipelineParams, new_bytes: int) -> int:
+    """Most bytes of one old source that a warm start may come to read: its share, for as often as new text is read.
+
+    Hashes draw documents, not bytes, so a quarter more is kept, and never less than makes a fair sample.
+    """
+    repeats = p.shard.max_repeats if p.shard.mixture else 1.0
+    share = p.retrain.replay / (1 - p.retrain.replay)
+    return max(round(1.25 * repeats * share * new_bytes), _FEWEST_BYTES)
 
 
 def replay_mixture(weights: Mapping[str, float] | None, sizes: Mapping[str, int], *, replay: float) -> dict[str, float]:

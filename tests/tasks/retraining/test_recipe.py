@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from params.load import load_params
 from params.train import PhaseParams
-from tasks.retraining.recipe import replay_mixture, warm_recipe, whole_mixture
+from tasks.retraining.recipe import replay_bytes, replay_mixture, warm_recipe, whole_mixture
 
 
 def test_old_text_has_the_share_that_was_asked_for_and_sources_keep_their_sizes():
@@ -101,3 +101,12 @@ def test_where_all_phases_adapt_given_weights_they_adapt_the_same_ones_again():
     p = load_params("tiny", overrides)
     warm = warm_recipe(p, start="/base", tokenizer=Path("/champion"), sizes={"text": 900})
     assert warm.train == p.train
+
+
+def test_old_text_is_kept_for_as_often_as_new_text_may_be_read():
+    """Three parts old to seven new, a quarter more; four passes where the preset's own mixture allows as many."""
+    p = load_params("tiny", {"retrain.replay": 0.3})
+    assert replay_bytes(p, 70_000_000) == 37_500_000
+    mixed = load_params("tiny", {"retrain.replay": 0.3, "shard.mixture": {"text": 1.0}, "shard.max_repeats": 4.0})
+    assert replay_bytes(mixed, 70_000_000) == 150_000_000
+    assert replay_bytes(p, 0) == 16_000_000
