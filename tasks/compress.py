@@ -27,7 +27,7 @@ _DIGITS = 6
 PICKED = "picked.json"
 
 
-@stage(version=2)
+@stage(version=3)
 def compress(params: CompressParams, graph: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
     """Smaller variants, each in a folder of its own, ready to run; quality.json about all, picked.json about the best.
 
