@@ -22,7 +22,8 @@ from tasks.artifacts.lock import is_locked, lock_shared
 log = logging.getLogger(__name__)
 
 SERVER_LOG = "prefect-server.log"
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
+"""Seven seconds on a quiet machine; minutes where a dozen processes share a core."""
 _POLL_S = 0.05
 _NUM_LOG_LINES = 12
 _LOOK_S = 0.5
