@@ -98,7 +98,7 @@ class PrefectServer:
             failures += 1
             if failures == 1:
                 log.warning("the Prefect server at %s is gone; it is started again", url)
-            with suppress(ServerError, ChildProcessError):  # the port belongs to the command that starts it
+            with suppress(ServerError, OSError):  # the port belongs to the command that starts it, or the disk is full
                 if self._server_pid is not None:
                     self._has_ended()  # take note of its end, or it stays a zombie
                 self._start()
