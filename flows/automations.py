@@ -1,6 +1,8 @@
 """What the Prefect server does by itself: mark dead runs as crashed, and have people told of what went wrong."""
 
+import asyncio
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 ZOMBIE, FAILURE, MISSED = "gristmill: zombie", "gristmill: failure", "gristmill: nightly run did not happen"
 _ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
-_NIGHT_AND_GRACE = timedelta(hours=27)
+_FALLBACK = "quickstart"
+_NUM_DATES = 60
 
 
 def make_automations(alert: UUID) -> None:
@@ -26,8 +29,8 @@ def make_automations(alert: UUID) -> None:
         _renew(client, _failure(alert))
 
 
-def watch_nightly(nightly: UUID, alert: UUID, preset: str) -> None:
-    """Tell people when more than a day goes by in which the scheduled deployment has not completed."""
+def watch_nightly(nightly: UUID, alert: UUID, preset: str, *, within: timedelta) -> None:
+    """Tell people when so long a time goes by in which the scheduled deployment has not completed."""
     from prefect.client.orchestration import get_client
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
@@ -36,12 +39,25 @@ def watch_nightly(nightly: UUID, alert: UUID, preset: str) -> None:
         match_related={"prefect.resource.id": f"prefect.deployment.{nightly}", "prefect.resource.role": "deployment"},
         posture=Posture.Proactive,
         threshold=1,
-        within=_NIGHT_AND_GRACE,
+        within=within,
     )
-    what = f"No scheduled retraining of {preset} has completed for {_NIGHT_AND_GRACE.total_seconds() / 3600:.0f} hours."
+    what = f"No scheduled retraining of {preset} has completed for {_in_words(within)}."
     told = _tell(alert, {"what": what, "preset": preset})
     with get_client(sync_client=True) as client:
         _renew(client, AutomationCore(name=MISSED, description=what, trigger=trigger, actions=[told]))
+
+
+def longest_wait(cron: str, timezone: str) -> timedelta:
+    """The longest time between two runs of a schedule: over the weekend, for one of weekdays."""
+    from prefect.server.schemas.schedules import CronSchedule
+
+    dates = asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(_NUM_DATES))
+    return timedelta(seconds=max((later - earlier).total_seconds() for earlier, later in pairwise(dates)))
+
+
+def _in_words(time: timedelta) -> str:
+    hours = time.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"
 
 
 def _zombie() -> "AutomationCore":
@@ -68,7 +84,10 @@ def _zombie() -> "AutomationCore":
 
 
 def _failure(alert: UUID) -> "AutomationCore":
-    """Runs that died cannot tell of it themselves, nor can those that failed before they knew their channels."""
+    """Runs that died cannot tell of it themselves, nor can those that failed before they knew their channels.
+
+    The channels are those of the run's own preset.
+    """
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
     trigger = EventTrigger(
@@ -84,8 +103,13 @@ def _failure(alert: UUID) -> "AutomationCore":
         "template": "Flow run {{ flow_run.name }} of {{ flow.name }}: {{ flow_run.state.name }}. "
         "{{ flow_run.state.message }}",
     }
+    preset = {
+        "__prefect_kind": "jinja",
+        "template": f"{{{{ flow_run.parameters.get('preset', '{_FALLBACK}') }}}}",
+    }
     about = "Tells people of runs that failed or crashed, by the deployment alert."
-    return AutomationCore(name=FAILURE, description=about, trigger=trigger, actions=[_tell(alert, {"what": what})])
+    told = _tell(alert, {"what": what, "preset": preset})
+    return AutomationCore(name=FAILURE, description=about, trigger=trigger, actions=[told])
 
 
 def _tell(alert: UUID, parameters: dict[str, Any]) -> "RunDeployment":

@@ -143,7 +143,7 @@ def schedule(full_name: str, cron: str, parameters: dict[str, Any]) -> "UUID":
         found = client.read_deployment_by_name(full_name)
         for old in client.read_deployment_schedules(found.id):
             client.delete_deployment_schedule(found.id, old.id)
-        planned = CronSchedule(cron=cron, timezone=_timezone())
+        planned = CronSchedule(cron=cron, timezone=timezone())
         created = DeploymentScheduleCreate(schedule=planned, active=True, parameters=parameters, slug="nightly")
         client.create_deployment_schedules(found.id, [created])
         return found.id
@@ -189,7 +189,7 @@ def _limit_queue(client: "SyncPrefectClient") -> None:
             client.create_work_queue(TRAINING, concurrency_limit=1, work_pool_name=POOL)
 
 
-def _timezone() -> str:
+def timezone() -> str:
     """This machine's, for "at two in the night" is meant here."""
     link = Path("/etc/localtime")
     name = str(link.resolve()).partition("zoneinfo/")[2] if link.is_symlink() else ""

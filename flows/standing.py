@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -40,6 +41,8 @@ def add_parsers(add: Callable[..., argparse.ArgumentParser], commands: "Commands
     up.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, metavar="PORT", help=f"({MLFLOW_PORT})")
     up.add_argument("--nightly", metavar="PRESET", help="retrain the model of this preset on a schedule")
     up.add_argument("--cron", metavar="TIMES", help="when, in cron's five fields (0 2 * * *: at two every night)")
+    about_grace = "tell people when a nightly run has not completed so long after its time (180)"
+    up.add_argument("--grace", type=float, default=180.0, metavar="MINUTES", help=about_grace)
     add(commands, "down", end, help="end the stack", about=manual.DOWN)
     add(commands, "status", status, help="say what of the stack runs", about=manual.STATUS)
 
@@ -182,7 +185,8 @@ def _deploy(arguments: argparse.Namespace) -> list[str]:
     if arguments.nightly is not None:
         preset, cron = preset_path(arguments.nightly), arguments.cron or deployments.NIGHTLY
         nightly = deployments.schedule("retrain/retrain", cron, {"preset": preset})
-        automations.watch_nightly(nightly, alert, preset)
+        wait = automations.longest_wait(cron, deployments.timezone()) + timedelta(minutes=arguments.grace)
+        automations.watch_nightly(nightly, alert, preset, within=wait)
         print(f"Nightly:     retrain/retrain of {arguments.nightly} at {cron}")
     return names
 
