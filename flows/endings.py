@@ -23,14 +23,14 @@ from tasks.watching.containment import Contained
 log = logging.getLogger(__name__)
 
 _FIGURES = {
-    "val_loss": ("train.final_val_loss", "train.val_loss"),
-    "loss": ("train.loss",),
-    "test_bits_per_byte": ("evaluate.test.bits_per_byte",),
-    "steps": ("train.steps",),
-    "tokens": ("train.tokens",),
-    "tokens_per_s": ("train.mean_tokens_per_s", "train.tokens_per_s"),
-    "training_s": ("train.training_s",),
-    "cost": ("train.cost",),
+    "val_loss": ("train/final_val_loss", "train/val_loss"),
+    "loss": ("train/loss",),
+    "test_bits_per_byte": ("evaluate.test/bits_per_byte",),
+    "steps": ("train/steps",),
+    "tokens": ("train/tokens",),
+    "tokens_per_s": ("train/mean_tokens_per_s", "train/tokens_per_s"),
+    "training_s": ("train/training_s",),
+    "cost": ("train/cost",),
 }
 """Where MLflow has the key numbers; the first name that it has counts."""
 

@@ -14,6 +14,7 @@ from flows.console import WHICH_RUN, prefect_logs
 from flows.endings import announce_death, how_it_ended, told_at_end
 from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
+from flows.labels import description_of, name_of
 from flows.reporting import report_run
 from flows.slots import training_slot
 from params.pipeline import PipelineParams
@@ -54,6 +55,7 @@ def begin_run(
         run.training_slot = training_slot
         WHICH_RUN.run = run
         run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id}))
+        _name_in_prefect(run.record)
         with guarded(params.notify, record, home, lock=lock, model=model):
             try:
                 tracker.log_config(params)
@@ -114,8 +116,9 @@ def _start_tracker(home: Home, params: PipelineParams, record: RunRecord) -> Tra
     tracker = start_tracker(
         os.environ["MLFLOW_TRACKING_URI"],
         experiment=params.release.model_name,
-        run_name=record.run_id,
+        run_name=name_of(record),
         artifact_root=home.mlflow_artifacts,
+        tags={"gristmill.run_id": record.run_id},
     )
     tags = {
         "gristmill.preset": record.preset,
@@ -124,6 +127,7 @@ def _start_tracker(home: Home, params: PipelineParams, record: RunRecord) -> Tra
         "gristmill.store": str(home.store),
         "prefect.flow_run_id": _flow_run_id() or "",
         "prefect.flow_run_url": _flow_run_url() or "",
+        "mlflow.note.content": description_of(record, _lasting_url()),
     }
     tracker.tag({key: value for key, value in tags.items() if value})
     return tracker
@@ -140,6 +144,10 @@ def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | No
     record = run.record.ended(status, _what_went_wrong(error, params))
     report_run(home, record, params, tracker=run.tracker)
     try:
+        run.tracker.tag({"mlflow.note.content": description_of(record, _lasting_url())})
+        run.tracker.log_rows(
+            [{"stage": name, **done.model_dump()} for name, done in record.stages.items()], "stages.json"
+        )
         run.tracker.end(_MLFLOW_STATUS[status])
         run.update(record)
     except (OSError, MlflowException) as trouble:
@@ -170,6 +178,22 @@ def _flow_run_url() -> str | None:
 
     flow_run_id = _flow_run_id()
     return url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
+
+
+def _lasting_url() -> str | None:
+    """The flow run's page, where its server outlives it: that of a command ends with the command."""
+    from prefect.runtime import deployment
+
+    return _flow_run_url() if deployment.id else None
+
+
+def _name_in_prefect(record: RunRecord) -> None:
+    """Prefect's page of a run bears the name that MLflow and the command line have."""
+    from prefect.client.orchestration import get_client
+
+    if record.flow_run_id is not None:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(record.flow_run_id), name=record.run_id)
 
 
 def _kill_in_mlflow(record: RunRecord) -> None:

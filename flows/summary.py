@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.console import printable
+from flows.labels import key_figures
 from flows.phases import trained
 from flows.promoting import gate_table
 from tasks.artifacts.manifest import Manifest
@@ -61,7 +62,7 @@ def publish_stage_table(run: Run) -> None:
     from prefect.artifacts import create_table_artifact
 
     rows = [vars(row) for row in stage_rows(run.record, run.manifests)]
-    create_table_artifact(table=rows, key="stages", description=f"Run {run.record.run_id} of {run.record.preset}")
+    create_table_artifact(table=rows, key="stages", description="What each stage made and took")
 
 
 def publish_links(run: Run) -> None:
@@ -72,9 +73,11 @@ def publish_links(run: Run) -> None:
     if run.tracker is None or base is None:
         return
     page = f"{base}/#/experiments/{run.tracker.experiment_id}/runs/{run.record.mlflow_run_id}"
-    create_link_artifact(page, link_text="figures and curves in MLflow", key="mlflow")
+    create_link_artifact(page, link_text="figures and curves in MLflow", key="mlflow", description="This run in MLflow")
     if "release" in run.manifests:
-        create_link_artifact(f"{page}/artifacts", link_text="report and plots in MLflow", key="report")
+        create_link_artifact(
+            f"{page}/artifacts", link_text="report and plots in MLflow", key="report", description="Its report"
+        )
 
 
 def mlflow_address() -> str | None:
@@ -96,12 +99,13 @@ def publish_losses_table(run: Run) -> None:
 
 
 def tag_outcome(run: Run, registered: "Registered | None") -> None:
-    """Tags to sort and filter runs by in MLflow."""
+    """Tags to filter runs by in MLflow, and the figures to compare them by."""
     facts = trained(run.manifests).metrics.facts
     tags = {} if registered is None else {"model_version": f"{registered.name} {registered.version}"}
     tags |= {name: value for name, value in facts.items() if name in ("stop_reason", "verdict")}
     if run.tracker is not None:
         run.tracker.tag(tags)
+        run.tracker.log_figures(key_figures(run.manifests))
 
 
 def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> None:

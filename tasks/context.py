@@ -76,6 +76,10 @@ class Run:
         self.is_addition = False
         """What is read now comes on top of other text: that none of it is fit to learn from is no error."""
         self.manifests: dict[str, Manifest] = {}
+        self.task_runs: dict[str, UUID] = {}
+        """Prefect's task run behind each result, by fingerprint."""
+        self.behind: dict[UUID, set[UUID]] = {}
+        """The task runs that each of them stands on."""
         self._progress: dict[str, UUID] = {}
         self._unseen: set[str] = set()
         """Stages whose progress Prefect could not take."""
@@ -156,7 +160,7 @@ def usage_of(manifest: Manifest, price_per_hour: float | None, *, reused: bool, 
         figures["peak_rss_mb"] = manifest.timing.peak_rss_mb
     if price_per_hour is not None:
         figures["cost"] = wall_s / 3600 * price_per_hour
-    return {f"usage.{manifest.stage}.{name}": value for name, value in figures.items()}
+    return {f"usage/{manifest.stage}.{name}": value for name, value in figures.items()}
 
 
 def orders_of(store: Store, record: RunRecord) -> Path:

@@ -23,7 +23,7 @@ from tasks.compare import FINGERPRINT, SERVED
 from tasks.context import num_cores
 from tasks.evaluate import check_questions, held_out, held_out_talk
 from tasks.pull import pull, resolve
-from tasks.tracking import answering_registry, quiet_mlflow, start_tracker
+from tasks.tracking import answering_registry, metric_name, quiet_mlflow, start_tracker
 
 if TYPE_CHECKING:
     from tasks.evaluation.answers import Talk
@@ -239,7 +239,7 @@ def _log_to_mlflow(subject: Subject, report: dict[str, Any], store: Store) -> st
 
     from tasks.evaluation.naming import numbers_of
 
-    metrics = {f"evaluate.{name}": value for name, value in numbers_of(report).items()}
+    metrics = {metric_name("evaluate", name): value for name, value in numbers_of(report).items()}
     name = f"{subject.name} {subject.located.kind}"
     with answering_registry(), quiet_mlflow():
         tracker = start_tracker(
@@ -247,8 +247,8 @@ def _log_to_mlflow(subject: Subject, report: dict[str, Any], store: Store) -> st
             experiment=_EXPERIMENT,
             run_name=name,
             artifact_root=store.root.parent / "mlflow-artifacts",
+            tags={"gristmill.evaluated": name, "gristmill.digest": report["model"]["digest"]},
         )
-        tracker.tag({"gristmill.evaluated": name, "gristmill.digest": report["model"]["digest"]})
         tracker.client.log_dict(tracker.run_id, report, "evaluation.json")
         mlflow.log_metrics(metrics, run_id=tracker.run_id, model_id=subject.model_id)
         tracker.end("FINISHED")

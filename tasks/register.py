@@ -12,6 +12,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.compare import ANSWERS_DIGEST
 from tasks.context import Run
 from tasks.promote import Request, consider, one_at_a_time
+from tasks.stage import upstream
 from tasks.tracking import answering_registry, quiet_mlflow
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 _DIGEST = "gristmill.digest"
 _REQUIREMENTS = ("numpy", "onnxruntime", "tokenizers")
 _LOADER = "gristmill_pyfunc"
+_ABOUT = """A language model with all its exported variants, card, evaluation and lineage in each version.
+
+`gristmill pull {name}@champion` fetches what serves now, `gristmill serve {name}@champion` serves it,
+`gristmill registry {name}` tells who decided what and why.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ def register(
     from prefect.cache_policies import NO_CACHE
 
     as_task = task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)(_register)
-    done: Registered = as_task(params, released, evaluation, run=run, hold=hold)
+    done: Registered = as_task(
+        params, released, evaluation, run=run, hold=hold, wait_for=upstream((released, evaluation), run)
+    )
     return done
 
 
@@ -98,12 +106,18 @@ def _make_version(tracker: "Tracker", name: str, released: Manifest, evaluation:
         }
     model_id = _find_logged_model(tracker, released.digest) or _log_model(tracker, released, tags)
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=_ABOUT.format(name=name))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        name, source=f"models:/{model_id}", run_id=tracker.run_id, tags=tags, model_id=model_id
+        name,
+        source=f"models:/{model_id}",
+        run_id=tracker.run_id,
+        tags=tags,
+        model_id=model_id,
+        description=f"{facts['bits_per_byte']:.4f} bits per byte of its test text ({facts['served']}); gate "
+        f"{tags['gristmill.gate']}. Run {client.get_run(tracker.run_id).info.run_name}.",
     )
     return str(version.version)
 

@@ -5,12 +5,13 @@ import inspect
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from params.base import Params
 from params.errors import StoreError
@@ -77,7 +78,7 @@ class Stage:
         from prefect.cache_policies import NO_CACHE
 
         as_task = task(name=self.name, task_run_name=self.name, cache_policy=NO_CACHE, persist_result=False)(self._run)
-        as_task(params, *inputs, run=run)
+        as_task(params, *inputs, run=run, wait_for=upstream(inputs, run))
         run.reach(self.name)
         return run.manifests[self.name]
 
@@ -96,6 +97,7 @@ class Stage:
 
     def _run(self, params: Params, *inputs: Manifest, run: Run) -> "State[Any]":
         """The task's state, which says whether the result was reused; the result itself is in run.manifests."""
+        from prefect.runtime import task_run
         from prefect.states import Completed
 
         started = time.monotonic()
@@ -106,6 +108,10 @@ class Stage:
             wall_s = time.monotonic() - started
             log.info("%s", summary(manifest, reused=reused, wall_s=wall_s))
             run.finish(manifest, reused=reused, wall_s=wall_s)
+        if task_run.id is not None:
+            made = run.task_runs[manifest.fingerprint] = UUID(task_run.id)
+            ahead = {run.task_runs[one.fingerprint] for one in inputs if one.fingerprint in run.task_runs}
+            run.behind[made] = ahead.union(*(run.behind[one] for one in ahead))
         return Completed(name="Reused" if reused else "Completed", message=manifest.fingerprint)
 
     def _find_or_make(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> tuple[Manifest, bool]:
@@ -170,6 +176,19 @@ def _stage_at(module: str, work: str, name: str) -> Stage:
     found: Stage = getattr(import_module(module), work)
     part = name.removeprefix(work).removeprefix(".")
     return found.named(part) if part else found
+
+
+def upstream(inputs: Sequence[Manifest], run: Run) -> "list[State[Any]]":
+    """The finished tasks of this run that made the inputs: Prefect draws its graph by what a task waited for.
+
+    A task that another of them stands on is left out, for a release stands on nearly all stages.
+    """
+    from prefect.client.schemas.objects import StateDetails
+    from prefect.states import Completed
+
+    made = {run.task_runs[manifest.fingerprint] for manifest in inputs if manifest.fingerprint in run.task_runs}
+    nearest = made.difference(*(run.behind[one] for one in made))
+    return [Completed(data=True, state_details=StateDetails(task_run_id=one)) for one in sorted(nearest)]
 
 
 def made_by() -> dict[str, str]:

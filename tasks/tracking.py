@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from params.errors import ServerError
 from params.pipeline import PipelineParams
+from tasks.artifacts.digest import digest_value
 from tasks.artifacts.explain import flatten
 from tasks.artifacts.manifest import Manifest
 
@@ -27,7 +29,10 @@ CURVES = "logs/metrics.jsonl"
 """A stage that leaves this file of {"step": int, "name": value, …} lines has its curves shown in MLflow."""
 REPORT = "report.json"
 """What a stage has to say beyond its figures."""
+NOT_COMPARED = ("run", "notify", "retrain", "survey")
+"""Sections that say where a run worked and who is told, not what its model is."""
 _MAX_PARAM_CHARACTERS = 6000
+_MAX_LIST = 8
 _MAX_BATCH = 1000
 _MAX_PARAMS_BATCH = 100
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its two faces the UI shows first
@@ -40,6 +45,7 @@ class Tracker:
         self.client = client
         self.run_id = run_id
         self._streamed: set[str] = set()
+        self._reused: list[str] = []
 
     @property
     def experiment_id(self) -> str:
@@ -52,9 +58,7 @@ class Tracker:
 
         tree = params.model_dump(mode="json")
         self.log_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), "config.yaml")
-        flat = flatten(
-            {key: value for key, value in tree.items() if key not in ("run", "notify", "retrain", "survey")}, "cfg."
-        )
+        flat = flatten(in_short({key: value for key, value in tree.items() if key not in NOT_COMPARED}), "cfg.")
         pairs = [Param(key, str(value)[:_MAX_PARAM_CHARACTERS]) for key, value in flat.items()]
         for start in range(0, len(pairs), _MAX_PARAMS_BATCH):
             self.client.log_batch(self.run_id, params=pairs[start : start + _MAX_PARAMS_BATCH])
@@ -65,9 +69,11 @@ class Tracker:
 
         name, now = manifest.stage, _now_ms()
         figures = {**manifest.metrics.counts, **manifest.metrics.values, "seconds": manifest.timing.work_s}
-        metrics = [Metric(f"{name}.{key}", float(value), now, 0) for key, value in figures.items()]
-        facts = {**manifest.metrics.facts, "digest": manifest.digest, "result": "reused" if reused else "made"}
-        tags = [RunTag(f"{name}.{key}", value) for key, value in facts.items()]
+        metrics = [Metric(metric_name(name, key), float(value), now, 0) for key, value in figures.items()]
+        tags = [RunTag(f"{name}.{key}", value) for key, value in manifest.metrics.facts.items()]
+        if reused:
+            self._reused.append(name)
+            tags.append(RunTag("gristmill.reused", ", ".join(self._reused)))
         self.client.log_batch(self.run_id, metrics=metrics, tags=tags)
         curves = manifest.folder / CURVES
         if name not in self._streamed and curves.exists():
@@ -84,7 +90,7 @@ class Tracker:
         self._streamed.add(stage)
         now = _now_ms()
         metrics = [
-            Metric(f"{stage}.{key}", float(value), int(point.get("time_ms", now)), int(point["step"]))
+            Metric(metric_name(stage, key), float(value), int(point.get("time_ms", now)), int(point["step"]))
             for point in points
             for key, value in point.items()
             if key not in ("step", "time_ms") and isinstance(value, int | float)
@@ -129,7 +135,15 @@ class Tracker:
         self.client.set_terminated(self.run_id, status)
 
 
-def start_tracker(uri: str, *, experiment: str, run_name: str, artifact_root: Path) -> Tracker:
+def metric_name(stage: str, key: str) -> str:
+    """train/loss, evaluate.test/bits_per_byte: MLflow's charts have a section for what stands before the slash."""
+    group, _, rest = key.partition(".")
+    return f"{stage}.{group}/{rest}" if rest else f"{stage}/{key}"
+
+
+def start_tracker(
+    uri: str, *, experiment: str, run_name: str, artifact_root: Path, tags: Mapping[str, str] = MappingProxyType({})
+) -> Tracker:
     """Begin an MLflow run at a tracking URI, in an experiment made when it is missing."""
     import mlflow
 
@@ -138,8 +152,17 @@ def start_tracker(uri: str, *, experiment: str, run_name: str, artifact_root: Pa
     experiment_id = _experiment_id(
         client, experiment, None if uri.startswith(("http://", "https://")) else artifact_root
     )
-    run = client.create_run(experiment_id, run_name=run_name, tags={"gristmill.run_id": run_name})
+    run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
     return Tracker(client, run.info.run_id)
+
+
+def in_short(tree: Any) -> Any:
+    """The tree with long lists as their number and digest: seventy lines of patterns hide what two runs differ in."""
+    if isinstance(tree, dict):
+        return {key: in_short(value) for key, value in tree.items()}
+    if isinstance(tree, list) and len(tree) > _MAX_LIST:
+        return f"{len(tree)} entries ({digest_value(tree)[:8]})"
+    return tree
 
 
 def _experiment_id(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:

@@ -5,7 +5,9 @@ import os
 import signal
 import sqlite3
 import subprocess
+import uuid
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 STAGES = ["survey", "ingest", "clean", "dedup", "split", "decontaminate", "train_tokenizer", "shard"]
@@ -66,17 +68,16 @@ def test_mlflow_has_configuration_figures_curves_and_the_link_to_prefect(finishe
     database = home / "mlflow.db"
     first = record_of(finished, home)
     run_id = first["mlflow_run_id"]
-    assert query(database, f"select status, name from runs where run_uuid = '{run_id}'") == [
-        ("FINISHED", first["run_id"])
-    ]
+    ((status, name),) = query(database, f"select status, name from runs where run_uuid = '{run_id}'")
+    assert (status, name.split()[0], name.split()[-1]) == ("FINISHED", "stop.max_steps=12,", first["run_id"])
     tags = dict(query(database, f"select key, value from tags where run_uuid = '{run_id}'"))
     assert tags["verdict"] == "budget"
     assert tags["stop_reason"] == "12 steps done"
     assert tags["model_version"] == "gristmill-tiny 1"
     assert tags["prefect.flow_run_id"] == first["flow_run_id"]
     metrics = {row[0] for row in query(database, f"select key from latest_metrics where run_uuid = '{run_id}'")}
-    assert {"clean.docs_in", "train.loss", "evaluate.test.bits_per_byte"} <= metrics
-    assert {f"{stage}.seconds" for stage in STAGES} <= metrics
+    assert {"clean/docs_in", "train/loss", "evaluate.test/bits_per_byte", "all/served_mb"} <= metrics
+    assert {f"{stage}/seconds" for stage in STAGES} <= metrics
     assert query(database, f"select value from params where run_uuid = '{run_id}' and key = 'cfg.train.seed'") == [
         ("1",)
     ]
@@ -93,6 +94,21 @@ def test_prefect_has_every_task_the_log_and_the_stage_table(finished, home: Path
     assert "clean: starts" in messages
     ((table,),) = query(database, f"select data from artifact where flow_run_id = '{flow_run}' and key = 'stages'")
     assert [row["stage"] for row in json.loads(json.loads(table))] == STAGES
+
+
+def test_prefect_draws_from_each_stage_an_arrow_to_the_next(finished, home: Path):
+    flow_run = record_of(finished, home)["flow_run_id"]
+    sql = f"select id, name, task_inputs from task_run where flow_run_id = '{flow_run}'"
+    rows = query(home / "prefect" / "prefect.db", sql)
+    names = {uuid.UUID(found): name for found, name, _ in rows}
+    waited = {
+        name: {names[uuid.UUID(one["id"])] for one in json.loads(inputs).get("wait_for", [])}
+        for _, name, inputs in rows
+    }
+    stages = [stage for stage in STAGES if stage != "export"]
+    assert all(waited[later] == {earlier} for earlier, later in pairwise(stages[: stages.index("evaluate") + 1]))
+    assert (waited["export"], waited["compress"]) == ({"train"}, {"export"})
+    assert (waited["release"], waited["register"]) == ({"evaluate", "compress"}, {"release"})
 
 
 def test_prefect_has_what_each_source_lost_by_which_rule(finished, home: Path):
