@@ -24,6 +24,7 @@ from flows import (
     serving,
     standing,
     ui,
+    usage,
 )
 from flows.console import end_at_once, report_crash, say
 from flows.home import locate_home
@@ -156,6 +157,7 @@ def _add_run_records(commands: Commands) -> None:
         added = _add(actions, name, command, help=help, about=about, home=argparse.SUPPRESS)
         if name != "list":
             added.add_argument("id", help="the run's id, or enough of its beginning")
+    usage.add_parser(partial(_add, actions, home=argparse.SUPPRESS))
 
 
 def _add_steering(commands: Commands) -> None:

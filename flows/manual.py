@@ -53,11 +53,19 @@ registry (champion, challenger …) are kept however old they are.
   gristmill gc --dry-run
   gristmill gc --keep-runs 5 --drafts"""
 RUNS = """\
-List the runs of this home, show one, or forget one.
+List the runs of this home, show one, forget one, or see what stages took over the last ones.
 
   gristmill runs
   gristmill runs show 20260131
+  gristmill runs usage -n 10
   gristmill runs delete 20260131-101500-ab12"""
+USAGE = """\
+What each stage took over the last runs: seconds, processor seconds, peak memory, disk, cost where run.price_per_hour
+is set. A dash stands where a stage was reused or not come to. MLflow has the same as metrics usage/STAGE.NAME, and
+Prefect as the artifact `usage` of each flow run.
+
+  gristmill runs usage
+  gristmill runs usage -n 10 --preset my-preset.yaml"""
 STEER = """\
 Ask something of the training of a run that is under way: save a checkpoint; stop, with what was learned so far as the
 result (its verdict is `asked`); pause and continue; let the phase under way be the last; or train on with other

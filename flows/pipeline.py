@@ -9,6 +9,7 @@ from prefect import flow
 from flows.phases import check_examples, final_objective, has_trained, train_phases
 from flows.runs import begin_run
 from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
+from flows.usage import publish_usage
 from params.load import load_params
 from params.objective import IN_CHAT, NOT_RELEASED
 from params.pipeline import PipelineParams, Until
@@ -138,4 +139,5 @@ def conclude(run: Run, registered: Registered | None) -> Outcome:
     publish_stage_table(run)
     publish_losses_table(run)
     publish_links(run)
+    publish_usage(run)
     return Outcome(run.record.ended("completed"), run.manifests, registered, run.until)

@@ -17,7 +17,7 @@ from params.pipeline import PipelineParams
 from params.run import RunParams
 from params.survey import SourceParams
 from tasks.artifacts.manifest import Manifest
-from tasks.artifacts.record import RUNS_FOLDER, RunRecord
+from tasks.artifacts.record import RUNS_FOLDER, RunRecord, StageRecord
 from tasks.artifacts.store import Store
 from tasks.engine import Engine
 from tasks.files.places import Root
@@ -99,10 +99,11 @@ class Run:
     def finish(self, manifest: Manifest, *, reused: bool, wall_s: float) -> None:
         """Note a stage's result in the run record and in MLflow."""
         self.manifests[manifest.stage] = manifest
-        self.update(self.record.with_stage(manifest, reused=reused, wall_s=wall_s))
+        price = self.settings.price_per_hour
+        self.update(self.record.with_stage(manifest, reused=reused, wall_s=wall_s, price_per_hour=price))
         if self.tracker is not None:
             self.tracker.log_stage(manifest, reused=reused)
-            self.tracker.log_figures(usage_of(manifest, self.settings.price_per_hour, reused=reused, wall_s=wall_s))
+            self.tracker.log_figures(usage_of(manifest.stage, self.record.stages[manifest.stage]))
 
     def reach(self, stage: str) -> None:
         """End the run here where it was to go no further than this stage. Raises Reached."""
@@ -153,14 +154,10 @@ class Run:
             return list(pool.map(unit, items))
 
 
-def usage_of(manifest: Manifest, price_per_hour: float | None, *, reused: bool, wall_s: float) -> dict[str, float]:
-    """What a stage took of this run's time and money, of memory when it was made, and takes of the disk."""
-    figures = {"seconds": wall_s, "disk_mb": sum(file.size_bytes for file in manifest.files) / 1e6}
-    if not reused:
-        figures["peak_rss_mb"] = manifest.timing.peak_rss_mb
-    if price_per_hour is not None:
-        figures["cost"] = wall_s / 3600 * price_per_hour
-    return {f"usage/{manifest.stage}.{name}": value for name, value in figures.items()}
+def usage_of(stage: str, done: StageRecord) -> dict[str, float]:
+    """What a stage took of this run's time and money, of processor and memory when it was made, and of the disk."""
+    found = {"seconds": done.wall_s, **done.model_dump(include={"cpu_s", "peak_rss_mb", "disk_mb", "cost"})}
+    return {f"usage/{stage}.{name}": value for name, value in found.items() if value is not None}
 
 
 def orders_of(store: Store, record: RunRecord) -> Path:

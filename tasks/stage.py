@@ -3,6 +3,7 @@
 import errno
 import inspect
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +132,7 @@ class Stage:
 
     def _make(self, recipe: Recipe, params: Params, inputs: tuple[Manifest, ...], run: Run) -> Manifest:
         log.info("%s: starts", self.name, extra={"begins": self.name})
-        began, started_at, memory = time.monotonic(), datetime.now(UTC), PeakMemory()
+        began, started_at, memory, cpu_before = time.monotonic(), datetime.now(UTC), PeakMemory(), _cpu_s()
         draft = run.store.draft(recipe, made_by())
         run.stage = self.name
         metrics = self.work(params, *inputs, out=draft, run=run)
@@ -139,6 +140,7 @@ class Stage:
         timing = Timing(
             started_at=started_at.isoformat(timespec="seconds"),
             work_s=round(work_s, 3),
+            cpu_s=round(_cpu_s() - cpu_before, 3),
             peak_rss_mb=round(max(memory.read_mb(), metrics.values.get("peak_rss_mb", 0.0)), 1),
         )
         release_memory()
@@ -189,6 +191,11 @@ def upstream(inputs: Sequence[Manifest], run: Run) -> "list[State[Any]]":
     made = {run.task_runs[manifest.fingerprint] for manifest in inputs if manifest.fingerprint in run.task_runs}
     nearest = made.difference(*(run.behind[one] for one in made))
     return [Completed(data=True, state_details=StateDetails(task_run_id=one)) for one in sorted(nearest)]
+
+
+def _cpu_s() -> float:
+    """Processor time of this process, and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def made_by() -> dict[str, str]:

@@ -55,6 +55,8 @@ class Timing(_Record):
     started_at: str = ""
     work_s: float = 0.0
     """Inside the stage's own function."""
+    cpu_s: float = 0.0
+    """Processor time of this process and of children that have ended, meanwhile."""
     peak_rss_mb: float = 0.0
     """Largest resident memory of this process (or of a training child) during the stage."""
 

@@ -23,6 +23,12 @@ class StageRecord(BaseModel):
     digest: str
     reused: bool
     wall_s: float
+    cpu_s: float | None = None
+    """Of this process and its children while the result was made; None for a reused one."""
+    peak_rss_mb: float | None = None
+    disk_mb: float | None = None
+    cost: float | None = None
+    """Of wall_s, where the price of an hour is known."""
 
 
 class RunRecord(BaseModel):
@@ -56,9 +62,20 @@ class RunRecord(BaseModel):
         started_at = now.isoformat(timespec="seconds")
         return cls(run_id=run_id, preset=preset, overrides=overrides, started_at=started_at, flow_run_id=flow_run_id)
 
-    def with_stage(self, manifest: Manifest, *, reused: bool, wall_s: float) -> "RunRecord":
+    def with_stage(
+        self, manifest: Manifest, *, reused: bool, wall_s: float, price_per_hour: float | None = None
+    ) -> "RunRecord":
         """The record with one more stage."""
-        done = StageRecord(fingerprint=manifest.fingerprint, digest=manifest.digest, reused=reused, wall_s=wall_s)
+        done = StageRecord(
+            fingerprint=manifest.fingerprint,
+            digest=manifest.digest,
+            reused=reused,
+            wall_s=wall_s,
+            cpu_s=None if reused else manifest.timing.cpu_s,
+            peak_rss_mb=None if reused else manifest.timing.peak_rss_mb,
+            disk_mb=sum(file.size_bytes for file in manifest.files) / 1e6,
+            cost=None if price_per_hour is None else wall_s / 3600 * price_per_hour,
+        )
         return self.model_copy(update={"stages": {**self.stages, manifest.stage: done}})
 
     def ended(self, status: Literal["completed", "failed", "cancelled"], error: str | None = None) -> "RunRecord":
