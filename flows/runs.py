@@ -55,9 +55,9 @@ def begin_run(
         run.training_slot = training_slot
         WHICH_RUN.run = run
         run.update(record.model_copy(update={"mlflow_run_id": tracker.run_id}))
-        _name_in_prefect(run.record)
         with guarded(params.notify, record, home, lock=lock, model=model):
             try:
+                _name_in_prefect(run.record)
                 tracker.log_config(params)
                 yield run
             finally:
