@@ -27,7 +27,7 @@ BY_SOURCE = "logs/by_source.jsonl"
 _SHOWN = 3
 
 
-@stage(version=3, volatile=("logs/*", REPORT_NAME, "tally/*"))
+@stage(version=4, volatile=("logs/*", REPORT_NAME, "tally/*"))
 def clean(params: CleanParams, documents: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep the documents that are fit to learn from, in kept/; the others go to rejected/ with rule and value.
 

@@ -78,7 +78,7 @@ def identity(params: DecontaminateParams, run: Run, *inputs: Manifest) -> Decont
     )
 
 
-@stage(version=1, identity=identity)
+@stage(version=2, identity=identity)
 def decontaminate(params: DecontaminateParams, splits: Manifest, *, out: Path, run: Run) -> Metrics:
     """Write train/ without documents (or passages) that overlap with evaluation texts; the other sides as they came.
 

@@ -54,7 +54,7 @@ def identity(params: DedupParams, run: Run, cleaned: Manifest) -> DedupParams:
     return params.model_copy(update={"index": base.state})
 
 
-@stage(version=3, identity=identity)
+@stage(version=4, identity=identity)
 def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep one document of every cluster of equal or similar texts in kept/; the others go to rejected/.
 

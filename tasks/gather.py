@@ -22,7 +22,7 @@ class GatherParams(Params):
     """Digests of what was unique in batches that the champion has not seen."""
 
 
-@stage(version=1)
+@stage(version=2)
 def gather(params: GatherParams, *batches: Manifest, out: Path, run: Run) -> Metrics:
     """kept/ of every batch, its shards linked; the documents of a new batch are of source NAME:new."""
     for number, batch in enumerate(batches):

@@ -42,7 +42,7 @@ class _Group:
     files: tuple[_RawFile, ...]
 
 
-@stage(version=3)
+@stage(version=4)
 def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Metrics:
     """Read every surveyed file into shards of documents and of rejected records."""
     raw = [_RawFile(**json.loads(line)) for line in _lines(files.folder / FILES_NAME)]

@@ -45,7 +45,7 @@ class _Work:
         return self.out / _SCRATCH / split
 
 
-@stage(version=2)
+@stage(version=3)
 def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Path, run: Run) -> Metrics:
     """Token blocks of every split, with tables of where each document lies.
 

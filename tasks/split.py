@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 _HASHES = 1 << 64
 
 
-@stage(version=2)
+@stage(version=3)
 def split(params: SplitParams, unique: Manifest, *, out: Path, run: Run) -> Metrics:
     """Share the documents out to train/, validation/ and test/; a shard is written where it has a row."""
     unit = partial(_split_shard, params=params, out=out)

@@ -48,3 +48,12 @@ def commit(temporary: Path, path: Path) -> None:
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)
+
+
+def commit_in_draft(temporary: Path, path: Path) -> None:
+    """Give a finished file of a draft its final name; its contents are never partial.
+
+    A power cut may lose the name, and the file is made once more; the seal of the draft makes all names durable.
+    """
+    sync(temporary)
+    temporary.replace(path)

@@ -22,6 +22,9 @@ INDEX_FOLDER = "index"
 SEGMENTS_NAME = "segments.json"
 """In a result: fingerprints of the results that hold its index's segments, oldest first; null for its own."""
 
+HASHING = 2
+"""Number of the way in which signatures.py makes hashes: those of different ways cannot be compared."""
+
 _TERMS = ("near", "signature", "min_similarity", "shingle_words", "shingle_characters", "seed")
 
 
@@ -45,6 +48,8 @@ class Chain(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     terms: dict[str, bool | int | float | str | None]
+    hashing: int = 1
+    """How signatures were made: HASHING of the version that began the index."""
     links: tuple[Link, ...] = ()
 
     def up_to(self, documents: str) -> "Chain":
@@ -67,7 +72,12 @@ def read_chain(store: Path, params: DedupParams) -> Chain:
     """The chain of the index that the parameters name, which must agree with them; empty if there is none yet."""
     assert params.index is not None, "no index is named"
     terms = {term: getattr(params, term) for term in _TERMS}
-    chain = _load(_path(store, params.index)) or Chain(name=params.index, terms=terms)
+    chain = _load(_path(store, params.index)) or Chain(name=params.index, terms=terms, hashing=HASHING)
+    if params.near and chain.hashing != HASHING:
+        raise ParameterError(
+            f"dedup.index {chain.name!r} was made by another version of Gristmill, whose signatures cannot be compared "
+            "with those of this one; name a new index and bring the earlier batches once more"
+        )
     if differing := [term for term in _TERMS if chain.terms.get(term) != terms[term]]:
         said = ", ".join(f"dedup.{term} is {terms[term]} and not {chain.terms.get(term)}" for term in differing)
         raise ParameterError(

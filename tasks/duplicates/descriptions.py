@@ -12,7 +12,7 @@ import xxhash
 
 from params.dedup import DedupParams
 from tasks.documents.shards import read_batches
-from tasks.duplicates.arrays import Array, joined, load_array, read_row, save_array
+from tasks.duplicates.arrays import Array, joined, load_arrays, read_row, save_arrays
 from tasks.duplicates.signatures import Signatures, sign
 from tasks.text.buffers import texts_of
 
@@ -20,7 +20,9 @@ Hashes = npt.NDArray[np.uint64]
 Minima = npt.NDArray[np.uint32]
 Sizes = npt.NDArray[np.int64]
 
-_PARTS = ("digests", "sizes", "minima", "bands")
+_NAME = "descriptions"
+_DIGESTS, _SIZES, _MINIMA, _BANDS = range(4)
+"""Arrays of the file of a shard; read_row reads the last."""
 
 
 class Descriptions:
@@ -31,9 +33,9 @@ class Descriptions:
 
     def __init__(self, folder: Path, shards: Sequence[Path]) -> None:
         self._folders = [folder / shard.stem for shard in shards]
-        self.sizes: Sizes = joined(self._parts("sizes"), np.zeros((0, 2), np.int64))
+        self.sizes: Sizes = joined(self._parts(_SIZES), np.zeros((0, 2), np.int64))
         """(documents, 2): bytes and shingles of each."""
-        self.starts: Sizes = np.cumsum([0, *(len(part) for part in self._parts("sizes"))])
+        self.starts: Sizes = np.cumsum([0, *(len(part) for part in self._parts(_SIZES))])
         """Number of each shard's first document; one more at the end."""
 
     def __len__(self) -> int:
@@ -42,13 +44,13 @@ class Descriptions:
     @property
     def digests(self) -> Hashes:
         """(documents, 2): 128-bit hashes of the texts."""
-        return joined(self._parts("digests"), np.zeros((0, 2), np.uint64))
+        return joined(self._parts(_DIGESTS), np.zeros((0, 2), np.uint64))
 
     def band(self, index: int, documents: Sizes) -> Hashes:
         """Keys of one band for some documents, in their order; of the whole signature with index = number of bands."""
         lengths = np.diff(self.starts).tolist()
         rows = (
-            read_row(folder / "bands.npy", index, (self._num_bands, length), np.uint64)
+            read_row(folder / _NAME, index, (self._num_bands, length), np.uint64)
             for folder, length in zip(self._folders, lengths, strict=True)
         )
         keys: Hashes = joined(rows, np.zeros(0, np.uint64))[documents]
@@ -56,7 +58,7 @@ class Descriptions:
 
     @cached_property
     def _num_bands(self) -> int:
-        return len(self._load(0, "bands"))
+        return len(self._load(0, _BANDS))
 
     def copy_minima(self, documents: Sizes, target: Minima) -> None:
         """Write the signatures of some documents, in their order, to the rows of `target`."""
@@ -65,25 +67,25 @@ class Descriptions:
         for shard, (first, last) in enumerate(pairwise(bounds)):
             if first < last:
                 wanted = order[first:last]
-                target[wanted] = self._load(shard, "minima")[documents[wanted] - self.starts[shard]]
+                target[wanted] = self._load(shard, _MINIMA)[documents[wanted] - self.starts[shard]]
 
-    def _parts(self, name: str) -> Iterable[Array]:
-        return (self._load(shard, name) for shard in range(len(self._folders)))
+    def _parts(self, part: int) -> Iterable[Array]:
+        return (self._load(shard, part) for shard in range(len(self._folders)))
 
-    def _load(self, shard: int, name: str) -> Array:
-        return load_array(self._folders[shard] / f"{name}.npy")
+    def _load(self, shard: int, part: int) -> Array:
+        return load_arrays(self._folders[shard] / _NAME)[part]
 
 
 def describe_shard(shard: Path, *, params: DedupParams, folder: Path) -> None:
     """Write the descriptions of a shard's documents under folder/, unless an earlier attempt did."""
-    target = folder / shard.stem
-    if all((target / f"{name}.npy").exists() for name in _PARTS):
+    target = folder / shard.stem / _NAME
+    if target.exists():
         return
-    target.mkdir(parents=True, exist_ok=True)
-    parts = [_describe(batch.column("text"), params) for batch in read_batches(shard, ("text",))]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    batches = [_describe(batch.column("text"), params) for batch in read_batches(shard, ("text",))]
     none = _describe(pa.array([], pa.large_string()), params)
-    for name, arrays in zip(_PARTS, zip(none, *parts, strict=True), strict=True):
-        save_array(target / f"{name}.npy", np.concatenate(arrays, axis=1 if name == "bands" else 0))
+    parts = enumerate(zip(none, *batches, strict=True))
+    save_arrays(target, [np.concatenate(arrays, axis=1 if part == _BANDS else 0) for part, arrays in parts])
 
 
 def _describe(column: pa.LargeStringArray, params: DedupParams) -> tuple[Hashes, Sizes, Minima, Hashes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.artifacts.digest import commit
+from tasks.artifacts.digest import commit_in_draft
 from tasks.duplicates.arrays import load_array, save_array
 from tasks.duplicates.clusters import Indices
 
@@ -47,7 +47,7 @@ def write_names(folder: Path, names: Iterable[tuple[int, str]]) -> None:
         for number, name in names:
             start, end = end, end + file.write(name.encode())
             places.extend((number, start, end))
-    commit(temporary, folder / _TEXT)
+    commit_in_draft(temporary, folder / _TEXT)
     table = np.frombuffer(places, np.int64).reshape(-1, 3)
     table = table[np.argsort(table[:, 0])]
     save_array(folder / _NUMBERS, table[:, 0])

@@ -22,7 +22,7 @@ from tasks.documents.shards import read_batches
 from tasks.duplicates.arrays import Array, joined
 from tasks.duplicates.clusters import Indices
 
-_COLUMNS = ("id", "source", "path", "position")
+_COLUMNS = ("source", "path", "position")
 _DATE_BYTES = 24
 """2024-01-31T12:34:56.789Z: of a longer one the rest is not looked at."""
 _LAST = b"\xff" * _DATE_BYTES
@@ -33,7 +33,7 @@ def order_of(shards: Sequence[Path], sizes: Indices, params: DedupParams) -> Ind
     columns = _Columns(params.arrival_field)
     for shard in shards:
         columns.read(shard)
-    source, path, position, high, low = columns.places()
+    source, path, position = columns.places()
     keys = [position, path, source]  # np.lexsort takes the first key last
     if params.arrival_field:
         keys.insert(2 if params.survivor == "source_priority" else 3, columns.arrival())
@@ -41,7 +41,7 @@ def order_of(shards: Sequence[Path], sizes: Indices, params: DedupParams) -> Ind
         keys.append(-sizes)
     order = np.lexsort(keys)
     if _has_ties(keys, order):
-        order = np.lexsort([low, high, *keys])
+        order = np.lexsort([*_ids(shards), *keys])
     return order.astype(np.int64)
 
 
@@ -67,28 +67,34 @@ class _Columns:
         """Add the documents of a shard."""
         wanted = (*_COLUMNS, "metadata") if self._arrival_field else _COLUMNS
         for batch in read_batches(shard, wanted):
-            ids = np.array([int(value, 16).to_bytes(16) for value in batch.column("id").to_pylist()], "S16")
-            words = np.frombuffer(ids.tobytes(), ">u8").astype(np.uint64).reshape(-1, 2)
             source, path = (_codes(batch.column(name), known) for name, known in self._tables())
-            self._parts.append((source, path, np.asarray(batch.column("position")), words[:, 0], words[:, 1]))
+            self._parts.append((source, path, np.asarray(batch.column("position"))))
             if self._arrival_field:
                 dates = [_date(text, self._arrival_field) for text in batch.column("metadata").to_pylist()]
                 self._arrivals.append(np.array(dates, f"S{_DATE_BYTES}"))
 
     def places(self) -> tuple[Array, ...]:
-        """Source, path, position, and id in two words, of every document."""
-        source, path, *more = (joined(parts, np.zeros(0, np.int64)) for parts in self._columns())
-        return source, _ranks(self._paths)[path.astype(np.int64)], *more
+        """Source, path and position of every document."""
+        source, path, position = (joined(parts, np.zeros(0, np.int64)) for parts in self._columns())
+        return source, _ranks(self._paths)[path.astype(np.int64)], position
 
     def arrival(self) -> Array:
         """The date of every document."""
         return joined(self._arrivals, np.zeros(0, f"S{_DATE_BYTES}"))
 
     def _columns(self) -> Sequence[Sequence[Array]]:
-        return list(zip(*self._parts, strict=True)) or [()] * 5
+        return list(zip(*self._parts, strict=True)) or [()] * 3
 
     def _tables(self) -> tuple[tuple[str, dict[str, int]], ...]:
         return ("source", self._sources), ("path", self._paths)
+
+
+def _ids(shards: Sequence[Path]) -> tuple[Array, Array]:
+    """The id of every document as two words, the low one first."""
+    batches = (batch for shard in shards for batch in read_batches(shard, ("id",)))
+    digits = "".join(f"{value:>032}" for batch in batches for value in batch.column("id").to_pylist())
+    words = np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64).reshape(-1, 2)
+    return words[:, 1], words[:, 0]
 
 
 def _codes(column: pa.StringArray, known: dict[str, int]) -> npt.NDArray[np.int32]:

@@ -5,6 +5,7 @@ spaces between them, single such characters where it does not. Its shingles are 
 fewer tokens is one shingle; a text without any has no signature. Punctuation and white space do not count.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,19 +27,28 @@ from tasks.text.kernels import (
     Hashes,
     byte_at,
     code_point,
-    hash_on,
+    eight_bytes,
     is_ascii_letter,
     kernel,
+    leading_zeros,
     lower,
     mix,
+    subroutine,
+    trailing_zeros,
 )
 from tasks.text.measures import UNSPACED_SHARE
 
 _BLOCK = 1024
-"""Shingles hashed before the permutations run over them: they stay in the first-level cache."""
+"""Tokens hashed before the permutations run over their shingles: they stay in the first-level cache."""
 _BASE = 0x9E3779B97F4A7C15
 """Base of the rolling hash over tokens, modulo 2**64; odd."""
 _MASK = (1 << 64) - 1
+_ONES, _HIGH, _GATHER = 0x0101010101010101, 0x8080808080808080, 0x0102040810204080
+"""One in each of eight bytes, the highest bit of each, and the factor that brings their lowest bits into one byte."""
+_WINDOW, _FEW = 64, 16
+"""Bytes read at once, and of those so few that the next ones are better read one by one."""
+_SMALL = 0x2020202020202020
+"""Makes eight letters small. A digit stays, an underscore becomes 127, which no token has."""
 _MUTABLE_CODES = types.uint32[::1]
 
 
@@ -79,6 +89,7 @@ def whole_keys(minima: Codes) -> Hashes:
     return _keys(minima, 0, minima.shape[1])
 
 
+@cache
 def permutations(number: int, seed: int) -> tuple[Codes, Codes]:
     """Odd factors and addends of x -> factor * x + addend modulo 2**32, from splitmix64 (Steele et al. 2014)."""
     state, drawn = seed, []
@@ -106,13 +117,16 @@ def _keys(minima: Codes, first: int, last: int) -> Hashes:
 @kernel(types.bool_(BYTES, types.int64, types.int64, CLASSES))
 def is_unspaced(data: Bytes, start: int, stop: int, classes: Classes) -> bool:
     """Whether data[start:stop] is written without spaces between words."""
-    letters = others = 0
+    others = 0
     for at in range(start, stop):
-        byte = byte_at(data, at)
-        letters += is_ascii_letter(byte)
-        others += byte > 0x7F
-    if others < 3 * UNSPACED_SHARE * letters:  # a letter of an unspaced script has three bytes or four
+        others += byte_at(data, at) > 0x7F
+    if others == 0:
         return False
+    letters, enough = 0, others / (3 * UNSPACED_SHARE)  # a letter of an unspaced script has three bytes or four
+    for at in range(start, stop):
+        letters += is_ascii_letter(byte_at(data, at))
+        if letters > enough:
+            return False
     letters = unspaced = 0
     at = start
     while at < stop:
@@ -123,14 +137,122 @@ def is_unspaced(data: Bytes, start: int, stop: int, classes: Classes) -> bool:
     return letters > 0 and unspaced >= UNSPACED_SHARE * letters
 
 
-@kernel(types.void(CODES, types.int64, CODES, CODES, _MUTABLE_CODES))
-def _lower_minima(block: Codes, length: int, factors: Codes, addends: Codes, minima: Codes) -> None:
-    """Run every permutation over a block of shingles; the inner loop becomes vector instructions."""
+@kernel(types.void(types.uint64[::1], types.int64, types.uint64[::1], _MUTABLE_CODES))
+def _hash_shingles(tokens: Hashes, size: int, sums: Hashes, block: Codes) -> None:
+    """Hash as many shingles as the block has room for: polynomials of the hashes of `size` tokens, mixed.
+
+    `sums` is room for as many. The inner loops become vector instructions, here and below.
+    """
+    for at in range(block.size):
+        sums[at] = tokens[at]
+    for place in range(1, size):
+        for at in range(block.size):
+            sums[at] = sums[at] * np.uint64(_BASE) + tokens[at + place]
+    for at in range(block.size):
+        block[at] = np.uint32(mix(sums[at]) >> np.uint64(32))
+
+
+@kernel(types.void(_MUTABLE_CODES, CODES, CODES, _MUTABLE_CODES))
+def _lower_minima(block: Codes, factors: Codes, addends: Codes, minima: Codes) -> None:
+    """Run every permutation over a block of shingles."""
     for index in range(minima.size):
         factor, addend, least = factors[index], addends[index], minima[index]
-        for at in range(length):
+        for at in range(block.size):
             least = min(least, np.uint32(factor * block[at] + addend))
         minima[index] = least
+
+
+@subroutine
+def _window(data: Bytes, at: int) -> tuple[np.uint64, np.uint64]:
+    """Which of 64 bytes are ASCII letters, digits or underscores, and which are above ASCII: a bit for each.
+
+    Eight bytes at once: one below 128 to which 128 - n is added has its highest bit set when it is n or more.
+    """
+    ones, high, gather = np.uint64(_ONES), np.uint64(_HIGH), np.uint64(_GATHER)
+    words = wide = np.uint64(0)
+    for index in range(8):
+        eight = eight_bytes(data, at + 8 * index)
+        plain = eight & ~high
+        small = plain | ones * np.uint64(0x20)
+        letter = (small + ones * np.uint64(0x80 - 0x61)) & ~(small + ones * np.uint64(0x80 - 0x7B))
+        digit = (plain + ones * np.uint64(0x80 - 0x30)) & ~(plain + ones * np.uint64(0x80 - 0x3A))
+        underscore = ~((plain ^ ones * np.uint64(0x5F)) + ones * np.uint64(0x7F))
+        word = (letter | digit | underscore) & ~eight & high
+        words |= (((word >> np.uint64(7)) * gather) >> np.uint64(56)) << np.uint64(8 * index)
+        wide |= ((((eight & high) >> np.uint64(7)) * gather) >> np.uint64(56)) << np.uint64(8 * index)
+    return words, wide
+
+
+@subroutine
+def _append(code: np.uint64, state: np.uint64, part: np.uint64, filled: int) -> tuple[np.uint64, np.uint64, int]:
+    """The hash of a token with the UTF-8 of one more character; in ASCII as _SMALL makes it."""
+    left, first = np.int64(0), code | np.uint64(0x20)
+    if code >= np.uint64(0x80):
+        left = np.int64(1) + np.int64(code >= np.uint64(0x800)) + np.int64(code >= np.uint64(0x10000))
+        lead = np.uint64(0xFF00) >> np.uint64(left + 1) & np.uint64(0xFF)  # as many ones as bytes, and a nought
+        first = lead | code >> np.uint64(6 * left)
+    part |= first << np.uint64(8 * filled)
+    filled += 1
+    while True:
+        if filled == 8:
+            state, part, filled = mix(state ^ part), np.uint64(0), 0
+        if left == 0:
+            return state, part, filled
+        left -= 1
+        byte = code >> np.uint64(6 * left) & np.uint64(0x3F) | np.uint64(0x80)
+        part |= byte << np.uint64(8 * filled)
+        filled += 1
+
+
+@subroutine
+def _window_tokens(data: Bytes, at: int, hashes: Hashes, filled: int) -> tuple[int, int]:
+    """Add the hashes of the ASCII tokens of the 64 bytes from a position on; how many there are now, where they end.
+
+    Only those that surely end before the window does, or before its first byte above ASCII. Where they lie is read
+    off a pattern of bits, so that no branch depends on their lengths, which nobody could predict.
+    """
+    words, wide = _window(data, at)
+    limit = trailing_zeros(wide)
+    if limit == 0:
+        return filled, at
+    used = limit - leading_zeros(~(words << (np.uint64(_WINDOW) - limit)))
+    if used == 0:
+        return filled, at
+    words &= np.uint64(_MASK) >> (np.uint64(_WINDOW) - used)
+    starts = words & ~(words << np.uint64(1))
+    ends = ~words & words << np.uint64(1)
+    while starts != 0:
+        first, last = trailing_zeros(starts), trailing_zeros(ends)
+        hashes[np.uint64(filled)] = _plain_token(data, at + int(first), last - first)
+        starts, ends, filled = starts & starts - np.uint64(1), ends & ends - np.uint64(1), filled + 1
+    return filled, at + int(used)
+
+
+@subroutine
+def _plain_token(data: Bytes, at: int, num_bytes: np.uint64) -> np.uint64:
+    """The hash of an ASCII token of so many bytes; the eight that follow its start and those after it can be read."""
+    state, small = np.uint64(FNV_OFFSET), np.uint64(_SMALL)
+    while num_bytes > np.uint64(8):
+        state = mix(state ^ (eight_bytes(data, at) | small))
+        at, num_bytes = at + 8, num_bytes - np.uint64(8)
+    used = np.uint64(_MASK) >> np.uint64(64) - num_bytes * np.uint64(8)
+    return mix(state ^ (eight_bytes(data, at) | small) & used)
+
+
+@subroutine
+def _token(data: Bytes, at: int, stop: int, classes: Classes, lower_case: Codes) -> tuple[np.uint64, int]:
+    """The hash of the word that starts at a position, and where it ends.
+
+    It goes over the UTF-8 of the word in lower case, eight bytes at once, the last ones filled up with zeros.
+    """
+    state, part, filled = np.uint64(FNV_OFFSET), np.uint64(0), 0
+    while at < stop:
+        code, width = code_point(data, at)
+        if classes[np.uint64(code)] & WORD == 0:
+            break
+        state, part, filled = _append(lower(code, lower_case), state, part, filled)
+        at += width
+    return mix(state ^ part) if filled else state, at
 
 
 @kernel(
@@ -149,42 +271,42 @@ def _sign_text(
     minima: Codes,
 ) -> int:
     """Minima over the shingles of data[start:stop]; how many there are. `single`: each character is a token."""
-    ring, block = np.zeros(size, np.uint64), np.empty(_BLOCK, np.uint32)
-    oldest = np.uint64(1)
-    for _ in range(size):
-        oldest *= np.uint64(_BASE)
-    rolling, token = np.uint64(0), np.uint64(FNV_OFFSET)
-    tokens = length = shingles = slot = 0
-    at, in_token = start, False
-    while at <= stop:
-        code, width = 0, 1
-        if at < stop:
+    room = _BLOCK + _WINDOW
+    tokens, sums, block = np.empty(room + size, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
+    filled = num_shingles = 0
+    at = start
+    slow_until = stop if single else start
+    last = stop - _WINDOW - 8  # a window from there on, and eight bytes from within it, are text
+    while at < stop:
+        begin = at
+        if slow_until <= at < last:
+            filled, at = _window_tokens(data, at, tokens, filled)
+            if at < begin + _FEW:
+                slow_until = at + 2 * _FEW
+        if at == begin:
             code, width = code_point(data, at)
-        is_word = at < stop and classes[np.uint64(code)] & WORD != 0
-        at += width
-        if in_token and (single or not is_word):
-            token = mix(token)
-            rolling = rolling * np.uint64(_BASE) + token - ring[slot] * oldest
-            ring[slot] = token
-            tokens, slot = tokens + 1, slot + 1
-            if slot == size:
-                slot = 0
-            token, in_token = np.uint64(FNV_OFFSET), False
-            if tokens >= size:
-                block[length] = np.uint32(mix(rolling) >> np.uint64(32))
-                length, shingles = length + 1, shingles + 1
-                if length == _BLOCK:
-                    _lower_minima(block, length, factors, addends, minima)
-                    length = 0
-        if is_word:
-            token, in_token = hash_on(token, lower(code, lower_case)), True
-            while not single and at < stop and is_ascii_letter(byte_at(data, at)):
-                token, at = hash_on(token, byte_at(data, at) | 0x20), at + 1
-    if 0 < tokens < size:
-        block[0] = np.uint32(mix(rolling) >> np.uint64(32))
-        length, shingles = 1, 1
-    _lower_minima(block, length, factors, addends, minima)
-    return shingles
+            at += width
+            if classes[np.uint64(code)] & WORD != 0:
+                if single:
+                    tokens[np.uint64(filled)] = mix(np.uint64(FNV_OFFSET) ^ lower(code, lower_case))
+                else:
+                    tokens[np.uint64(filled)], at = _token(data, begin, stop, classes, lower_case)
+                filled += 1
+        if filled >= _BLOCK + size - 1:
+            number = filled - size + 1
+            _hash_shingles(tokens, size, sums, block[:number])
+            _lower_minima(block[:number], factors, addends, minima)
+            for index in range(size - 1):
+                tokens[index] = tokens[number + index]
+            filled, num_shingles = size - 1, num_shingles + number
+    number = filled - size + 1
+    if num_shingles == 0 and 0 < filled < size:  # all of the text is one
+        size, number = filled, 1
+    if number > 0:
+        _hash_shingles(tokens, size, sums, block[:number])
+        _lower_minima(block[:number], factors, addends, minima)
+        num_shingles += number
+    return num_shingles
 
 
 @kernel(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from tasks.artifacts.digest import commit
+from tasks.artifacts.digest import commit_in_draft
 from tasks.documents.shards import read_batches, shard_writer
 from tasks.shards.packing import Indices, Tokens, token_dtype
 from tasks.text.kernels import CODES, OFFSETS, kernel
@@ -52,7 +52,7 @@ def encode_shard(shard: Path, into: Encoded, *, encoder: Encoder, begin: int) ->
             known = [batch.column(name) for name in ("id", "source", "path", "position")]
             sizes = [pc.binary_length(texts).cast(pa.int64()), pa.array(np.diff(bounds))]
             table.write_batch(pa.record_batch([*known, *sizes], schema=ENCODED))
-    commit(temporary, into.tokens)
+    commit_in_draft(temporary, into.tokens)
 
 
 def led_by(begin: int, ids: Tokens, bounds: Indices, dtype: np.dtype[np.unsignedinteger]) -> Tokens:

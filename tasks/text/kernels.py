@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from tasks.text.buffers import Bytes
 
@@ -57,6 +59,33 @@ def subroutine(function: Kernel) -> Kernel:
 def byte_at(data: Bytes, at: int) -> int:
     """data[at] for a position that is not negative: numba then leaves out what lets -1 mean the last."""
     return int(data[np.uint64(at)])
+
+
+@subroutine
+def _four_bytes(data: Bytes, at: int) -> int:
+    return byte_at(data, at) | byte_at(data, at + 1) << 8 | byte_at(data, at + 2) << 16 | byte_at(data, at + 3) << 24
+
+
+@subroutine
+def eight_bytes(data: Bytes, at: int) -> np.uint64:
+    """Eight bytes as one number; written out, for then LLVM makes one load of them."""
+    return np.uint64(_four_bytes(data, at)) | np.uint64(_four_bytes(data, at + 4)) << np.uint64(32)
+
+
+def _counting_zeros(instruction: str) -> Callable[[np.uint64], np.uint64]:
+    """A function for kernels that is one instruction of LLVM."""
+
+    def typed(_context: Any, _value: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(arguments[0], cgutils.false_bit)
+
+        return types.uint64(types.uint64), generate
+
+    return cast(Callable[[np.uint64], np.uint64], intrinsic(typed))
+
+
+trailing_zeros, leading_zeros = _counting_zeros("cttz"), _counting_zeros("ctlz")
+"""How many of the lowest, or of the highest, bits of a number of 64 bits are 0; 64 where all are."""
 
 
 @subroutine

@@ -22,6 +22,7 @@ from tasks.text.kernels import (
     byte_at,
     code_before,
     code_point,
+    eight_bytes,
     hash_on,
     kernel,
     subroutine,
@@ -80,23 +81,12 @@ def ellipsis_before(data: Bytes, start: int, at: int) -> int:
 
 
 @subroutine
-def _four_bytes(data: Bytes, at: int) -> int:
-    return byte_at(data, at) | byte_at(data, at + 1) << 8 | byte_at(data, at + 2) << 16 | byte_at(data, at + 3) << 24
-
-
-@subroutine
-def _eight_bytes(data: Bytes, at: int) -> np.uint64:
-    """Eight bytes as one number; written out, for then LLVM makes one load of them."""
-    return np.uint64(_four_bytes(data, at)) | np.uint64(_four_bytes(data, at + 4)) << np.uint64(32)
-
-
-@subroutine
 def _hash_bytes(data: Bytes, start: int, stop: int) -> np.uint64:
     """FNV-1a over words of eight bytes, then over the bytes that are left and the length."""
     state = np.uint64(FNV_OFFSET)
     at = start
     while at + 8 <= stop:
-        state = hash_on(state, _eight_bytes(data, at))
+        state = hash_on(state, eight_bytes(data, at))
         state ^= state >> np.uint64(32)
         at += 8
     value = np.uint64(stop - start)

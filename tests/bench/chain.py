@@ -6,11 +6,13 @@ TOKENIZER is a folder, LAST the stage to end with, PARAMETERS a JSON object of s
 {"dedup": {"signature": "14x8"}}. Prints one JSON object: processor and wall seconds and peak memory of every stage.
 """
 
+import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from params.pipeline import PipelineParams
@@ -19,8 +21,8 @@ from tasks.artifacts.memory import PeakMemory, limit_arenas, release_memory
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run, roots_of
-from tasks.documents.schema import DOCUMENT
 
+WARM_UP_DOCS = 300
 STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 
 
@@ -29,11 +31,12 @@ def main() -> None:
     out, tokenizer, workers, last, parameters = sys.argv[1:6]
     sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
     params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
+    warm_up(params, [Path(file) for file in sys.argv[6:]], Path(tokenizer), last)
     print(json.dumps(measure(params, Path(out), Path(tokenizer), last)))
 
 
-def sources(files: list[str]) -> list[dict[str, str]]:
-    return [{"name": Path(file).stem, "path": file} for file in files]
+def sources(files: Sequence[str | Path]) -> list[dict[str, str]]:
+    return [{"name": Path(file).stem, "path": str(file)} for file in files]
 
 
 def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> dict[str, Any]:
@@ -42,7 +45,6 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> di
     vocabulary = seal(run, "train_tokenizer", lambda folder: copy_tokenizer(tokenizer, folder))
     made: dict[str, Manifest] = {}
     seconds: dict[str, dict[str, float]] = {}
-    warm_up()
     begin = time.process_time(), time.perf_counter()
     for name in STAGES[: STAGES.index(last) + 1]:
         cpu, wall, memory = time.process_time(), time.perf_counter(), PeakMemory()
@@ -86,22 +88,20 @@ def copy_tokenizer(tokenizer: Path, folder: Path) -> Metrics:
     return Metrics()
 
 
-def warm_up() -> None:
-    """Load libraries and kernels, which compiles them the first time, and the tables of characters."""
-    import matplotlib.figure  # noqa: F401
-    import pyarrow as pa
+def warm_up(params: PipelineParams, files: list[Path], tokenizer: Path, last: str) -> None:
+    """The same on a little of the text: loads libraries, tables and kernels, which it compiles the first time."""
+    with TemporaryDirectory() as scratch:
+        few = [write_head(file, Path(scratch) / f"{number}.jsonl") for number, file in enumerate(files)]
+        params = PipelineParams.model_validate(params.model_dump() | {"survey": {"sources": sources(few)}})
+        measure(params, Path(scratch) / "store", tokenizer, last)
 
-    import tasks.duplicates.verdicts
-    import tasks.tokenizer.encoder  # noqa: F401
-    from params.clean import CleanParams
-    from params.dedup import DedupParams
-    from tasks.duplicates.signatures import sign
-    from tasks.text.filtering import filter_batch
 
-    row = {"id": "", "source": "", "path": "", "position": 0, "text": "The mill grinds. 床前明月光。"}
-    batch = pa.RecordBatch.from_pylist([row], schema=DOCUMENT)
-    filter_batch(batch, CleanParams(preset=("gopher", "c4", "fineweb")))
-    sign(batch.column("text"), DedupParams())
+def write_head(file: Path, into: Path) -> Path:
+    """The first documents of a file or of the first file of a folder."""
+    first = min(file.iterdir()) if file.is_dir() else file
+    with first.open("rb") as lines:
+        into.write_bytes(b"".join(itertools.islice(lines, WARM_UP_DOCS)))
+    return into
 
 
 if __name__ == "__main__":

@@ -267,7 +267,7 @@ def test_an_interrupted_draft_goes_on_to_the_same_bytes(cleaned, run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(documents, broken, Interrupted(run.store, run.settings, run.record), **options)
     (broken / "kept" / f"{shard_name(2)}.tmp").write_bytes(b"half a shard")
-    (broken / "scratch" / "000002" / "digests.npy").rename(broken / "scratch" / "000002" / "digests.npy.tmp")
+    (broken / "scratch" / "000002" / "descriptions").rename(broken / "scratch" / "000002" / "descriptions.tmp")
     untouched = (broken / "kept" / shard_name(1)).stat().st_mtime_ns
     assert make(documents, broken, run, **options) == expected
     assert contents(broken) == contents(whole)

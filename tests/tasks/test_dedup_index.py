@@ -216,6 +216,17 @@ def test_an_index_does_not_change_how_signatures_are_made(days):
         days.add(days.cleaned({"tue": ["other"]}), DedupParams(index="news", signature="14x8"))
 
 
+def test_an_index_with_signatures_of_another_version_is_refused_and_one_of_digests_alone_is_not(days):
+    days.add(days.cleaned({"mon": [variant()]}))
+    pointer = days.run.store.root / "indexes" / "news.json"
+    chain = json.loads(pointer.read_text())
+    pointer.write_text(json.dumps({key: value for key, value in chain.items() if key != "hashing"}))
+    with pytest.raises(ParameterError, match=r"another version of Gristmill.*name a new index"):
+        days.add(days.cleaned({"tue": [variant()]}))
+    pointer.write_text(json.dumps({**chain, "terms": {**chain["terms"], "near": False}, "hashing": 1}))
+    assert read_chain(days.run.store.root, PARAMS.model_copy(update={"near": False})).links
+
+
 def test_a_batch_that_the_index_holds_is_not_judged_by_another_rule(days):
     monday = days.cleaned({"mon": [variant()]})
     days.add(monday)

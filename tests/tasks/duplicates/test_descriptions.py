@@ -61,9 +61,9 @@ def test_without_near_duplicates_no_signature_is_made(tmp_path):
 
 def test_a_shard_that_an_earlier_attempt_described_is_not_described_again(tmp_path):
     described(tmp_path, TEXTS)
-    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("*.npy")}
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("descriptions")}
     described(tmp_path, TEXTS)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("*.npy")} == done
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("descriptions")} == done
 
 
 def test_nothing_at_all_can_be_described(tmp_path):

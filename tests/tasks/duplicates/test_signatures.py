@@ -14,8 +14,9 @@ from tasks.duplicates.signatures import Signatures, permutations, sign
 
 MASK = (1 << 64) - 1
 BASE = 0x9E3779B97F4A7C15
+FNV_OFFSET = 0xCBF29CE484222325
 SMALL = DedupParams(signature="2x2", shingle_words=3, shingle_characters=4)
-PIECES = ["one", "Two", "三", "四", "五六", "e\u0301", "7", "_", "İ", "."]
+PIECES = ["one", "Two", "Thirteen", "UPPER_CASE", "naïve", "𝒳", "三", "四", "五六", "e\u0301", "7", "_", "İ", "."]
 TEXTS = st.lists(st.sampled_from([*PIECES, " ", "\n", "，"]) | st.characters(exclude_categories=["Cs"])).map("".join)
 
 
@@ -58,20 +59,26 @@ def mix(value: int) -> int:
     return value ^ (value >> 33)
 
 
-def hash_of(shingle: tuple[str, ...]) -> int:
-    """Polynomial of the mixed FNV-1a hashes of its tokens, mixed; the upper 32 bits."""
+def hash_of(shingle: tuple[str, ...], *, single: bool) -> int:
+    """Polynomial of the hashes of its tokens, mixed; the upper 32 bits."""
     value = 0
     for token in shingle:
-        state = 0xCBF29CE484222325
-        for character in token:
-            state = ((state ^ ord(character)) * 0x100000001B3) & MASK
-        value = (value * BASE + mix(state)) & MASK
+        value = (value * BASE + (mix(FNV_OFFSET ^ ord(token)) if single else hash_of_word(token))) & MASK
     return mix(value) >> 32
+
+
+def hash_of_word(token: str) -> int:
+    """Of its UTF-8, eight bytes at once, with 127 for the underscore."""
+    state, data = FNV_OFFSET, token.encode().replace(b"_", b"\x7f")
+    for at in range(0, len(data), 8):
+        state = mix(state ^ int.from_bytes(data[at : at + 8], "little"))
+    return state
 
 
 def minima_of(text: str, params: DedupParams) -> list[int]:
     factors, addends = (values.tolist() for values in permutations(params.bands * params.rows, params.seed))
-    hashes = [hash_of(shingle) for shingle in shingles_of(text, params)]
+    single = is_unspaced(text)
+    hashes = [hash_of(shingle, single=single) for shingle in shingles_of(text, params)]
     return [
         min([(factor * value + addend) & 0xFFFFFFFF for value in hashes], default=0xFFFFFFFF)
         for factor, addend in zip(factors, addends, strict=True)

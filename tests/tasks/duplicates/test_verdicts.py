@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from params.dedup import DedupParams
-from tasks.duplicates.arrays import save_array
+from tasks.duplicates.arrays import save_arrays
 from tasks.duplicates.clusters import MAX_COMPARED
 from tasks.duplicates.descriptions import Descriptions
 from tasks.duplicates.growth import Addition, write_segment
@@ -31,11 +31,9 @@ def describe(folder: Path, documents: list[Document]) -> Descriptions:
     target.mkdir(parents=True)
     minima = np.array([minima for _, minima in documents], np.uint32).reshape(len(documents), 3)
     texts = np.array([text for text, _ in documents], np.int64)
-    save_array(target / "digests.npy", np.stack([texts // 4, texts], axis=1).astype(np.uint64))
-    save_array(target / "sizes.npy", np.stack([texts, texts], axis=1))
-    save_array(target / "minima.npy", minima)
+    digests, sizes = np.stack([texts // 4, texts], axis=1).astype(np.uint64), np.stack([texts, texts], axis=1)
     keys = [*(band_keys(minima, band, PARAMS) for band in range(3)), whole_keys(minima)]
-    save_array(target / "bands.npy", np.stack(keys))
+    save_arrays(target / "descriptions", [digests, sizes, minima, np.stack(keys)])
     return Descriptions(folder, [Path("000000.arrow")])
 
 

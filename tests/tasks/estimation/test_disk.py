@@ -21,7 +21,7 @@ def test_checkpoints_shards_and_text_add_up():
     small = disk_parts(SHAPE, Corpus(4096, 3.0, None, 1000, 10, ()), muon=False, keep_checkpoints=2)
     assert small.checkpoints == 3 * 12 * NUM + 4 * NUM
     assert small.shards == 2000
-    assert small.text == 5 * 0.4 * 3000
+    assert small.text == 5 * 0.55 * 3000
     assert small.total == small.text + small.shards + small.checkpoints + small.model
     large = disk_parts(SHAPE, Corpus(100_000, 3.0, None, 1000, 10, ()), muon=False, keep_checkpoints=2)
     assert large.shards == 4000
