@@ -345,7 +345,7 @@ def test_fourteen_bands_of_eight_rows_find_closer_pairs_only(cleaned, run, tmp_p
     words = prose(1)
     close, far = list(words), list(words)
     close[60] = "another"
-    far[10], far[40], far[70], far[100] = "some", "of", "them", "changed"
+    far[5:105:20] = "some", "of", "them", "changed", "here"
     texts = [" ".join(words), " ".join(close), " ".join(far)]
     make(cleaned(texts), tmp_path / "out", run, signature="14x8", min_similarity=None)
     assert positions(tmp_path / "out" / "kept") == [1, 3]
