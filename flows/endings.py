@@ -12,7 +12,7 @@ from flows.console import LOG_FILE
 from flows.home import Home
 from params.errors import BrokenTrainingError, GristmillError
 from params.notify import NotifyParams
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.notices.message import Notice, Verdict
@@ -35,6 +35,7 @@ _FIGURES = {
 """Where MLflow has the key numbers; the first name that it has counts."""
 
 _VERDICTS: dict[str, Verdict] = {"converged": "converged", "budget": "budget", "asked": "asked"}
+_TRAIN = "train"
 _ESSENCE = 200
 """Characters of a reason on the console, where the error itself follows."""
 
@@ -137,8 +138,13 @@ def _announce(
 
 
 def _train_result(home: Home, record: RunRecord) -> Manifest | None:
-    done = record.stages.get("train")
-    return None if done is None else Store(home.store).find("train", done.fingerprint)
+    stage = _last_training(record)
+    return Store(home.store).find(stage, record.stages[stage].fingerprint) if stage in record.stages else None
+
+
+def _last_training(record: RunRecord) -> str:
+    """Name of the stage: train, or of phases the last one that came to its end."""
+    return [_TRAIN, *(stage for stage in record.stages if work_of(stage) == _TRAIN)][-1]
 
 
 def _mlflow(record: RunRecord) -> tuple[dict[str, float], str | None]:
@@ -154,10 +160,12 @@ def _mlflow(record: RunRecord) -> tuple[dict[str, float], str | None]:
     except (MlflowException, OSError) as error:
         log.warning("the notice has no figures: MLflow does not answer (%s)", str(error).splitlines()[0])
         return {}, None
+    stage, metrics = _last_training(record), found.data.metrics
+    named = {name: [key.replace("train.", f"{stage}.", 1) for key in keys] for name, keys in _FIGURES.items()}
     figures = {
-        name: found.data.metrics[key]
-        for name, keys in _FIGURES.items()
-        if (key := next((key for key in keys if key in found.data.metrics), None)) is not None
+        name: metrics[key]
+        for name, keys in named.items()
+        if (key := next((key for key in keys if key in metrics), None)) is not None
     }
     page = f"{uri.rstrip('/')}/#/experiments/{found.info.experiment_id}/runs/{record.mlflow_run_id}"
     return figures, redacted(page) if uri.startswith(("http://", "https://")) else None

@@ -18,7 +18,7 @@ from flows.housekeeping import find_run
 from params.errors import ParameterError
 from params.load import merge, parse_assignments
 from params.stop import StopParams
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.training.curve import read_points
@@ -89,18 +89,22 @@ def replay_rules(arguments: argparse.Namespace) -> int:
 
 
 def _training(home: Home, record: RunRecord) -> Training:
-    """The sealed result of a run's training, or else its draft."""
+    """The training of a run, of phases the last: the draft of the one under way, or else a sealed result."""
     store = Store(home.store)
-    shards = _stored(store, record, "shard")
-    blocks = shards.metrics.counts["train_blocks"] if shards is not None else 0
-    sealed = _stored(store, record, "train")
-    if sealed is not None:
-        return Training(sealed.folder, sealed.params, True, blocks or _blocks_of(sealed))
-    drafts = sorted(store.root.glob("train/*.partial/draft.json"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(drafts):
+    results = [made for stage in record.stages if (made := _stored(store, record, stage)) is not None]
+    blocks = {made.digest: made.metrics.counts.get("train_blocks", 0) for made in results}
+    sealed = [made for made in results if work_of(made.stage) == "train"]
+    known = {made.stage for made in sealed}
+    drafts = sorted(store.root.glob("train*/*.partial/draft.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(drafts) if record.status != "completed" else ():
         recipe = json.loads(path.read_text(encoding="utf-8"))["recipe"]
-        if shards is not None and recipe["inputs"]["shards"]["digest"] == shards.digest:
-            return Training(path.parent, recipe["params"], False, blocks)
+        digest = recipe["inputs"]["shards"]["digest"]
+        if blocks.get(digest) and recipe["stage"] not in known:
+            return Training(path.parent, recipe["params"], False, blocks[digest])
+    if sealed:
+        last = sealed[-1]
+        learned = last.inputs["shards"].digest
+        return Training(last.folder, last.params, True, blocks.get(learned) or _blocks_of(last))
     raise ParameterError(
         f"run {record.run_id} has no training in {store.root}: it did not get that far, or its result was removed; "
         "the same gristmill run makes it"

@@ -1,6 +1,7 @@
 """However a run ends, a webhook is told: real runs, a real server."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from flows.endings import how_it_ended
+from flows.endings import announce_end, how_it_ended
+from flows.home import Home
 from params.errors import BrokenTrainingError, SourceError
+from params.notify import NotifyParams
+from tasks.artifacts.manifest import Metrics
 
 WAIT_S = 120
 CHANNEL = ("--set", "notify.webhooks=[{kind: json, url_env: MILL_HOOK}]")
@@ -111,3 +115,15 @@ def test_a_cancel_by_prefect_is_an_interruption():
     verdict, reasons = how_it_ended(TerminationSignal(signal.SIGTERM), {})
     assert verdict == "interrupted"
     assert reasons == ("cancelled, or asked to end (TerminationSignal)",)
+
+
+def test_the_end_of_a_run_in_phases_is_that_of_its_last_phase(seal, run, tmp_path, caplog):
+    record = run.record
+    for stage, reason in (("train.base", "no gain"), ("train.chat", "3 steps done")):
+        verdict = "converged" if stage == "train.base" else "budget"
+        made = seal(stage, lambda out: None, Metrics(facts={"verdict": verdict, "stop_reason": reason}))
+        record = record.with_stage(made, reused=False, wall_s=1.0)
+    record.save(run.store.root)
+    with caplog.at_level(logging.INFO, "flows.endings"):
+        announce_end(NotifyParams(), record, Home(tmp_path), model="m", error=None)
+    assert caplog.messages == [f"run {record.run_id} ended: budget (3 steps done)"]

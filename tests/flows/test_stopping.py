@@ -1,8 +1,13 @@
 """why-stopped and replay on a finished run: 12 steps, evaluated at 6 and 12."""
 
+import argparse
+import json
 import re
 
 import pytest
+
+from flows.stopping import why_stopped
+from tasks.artifacts.manifest import Metrics, Recipe, Timing
 
 
 @pytest.fixture
@@ -48,3 +53,21 @@ def test_replay_tells_of_mistakes_without_a_traceback(run_id, shell):
     said = shell("why-stopped", "x")
     assert said.returncode == 2
     assert "no run is named 'x'" in said.stderr
+
+
+def test_of_a_run_in_phases_the_last_training_is_told_and_while_one_is_under_way_that_one(seal, run, capsys, tmp_path):
+    examples = seal("encode.chat", lambda out: None, Metrics(counts={"train_blocks": 7}))
+    recipe = Recipe(stage="train.chat", version=1, params={}, inputs={"shards": examples.reference()})
+    draft = run.store.draft(recipe, {})
+    record = run.record.with_stage(examples, reused=False, wall_s=1.0)
+    record.save(run.store.root)
+    asked = argparse.Namespace(home=tmp_path, run=None)
+    assert why_stopped(asked) == 0
+    assert "training has not ended, or broke off" in capsys.readouterr().out
+    stop = {"steps": 3, "rule": "max_steps", "verdict": "budget", "reason": "3 steps done"}
+    (draft / "stop.json").write_text(json.dumps(stop))
+    with run.store.lock(recipe):
+        made = run.store.seal(recipe, draft, Metrics(), timing=Timing(), made_by={}, volatile=())
+    record.with_stage(made, reused=False, wall_s=1.0).ended("completed").save(run.store.root)
+    assert why_stopped(asked) == 0
+    assert "ended after step 3 by max_steps (budget): 3 steps done" in capsys.readouterr().out
