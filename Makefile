@@ -9,7 +9,7 @@ PRESET ?= quickstart
 KILLS ?= 20
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
-.PHONY: run test test-slow chaos audit clean
+.PHONY: run test test-slow chaos audit licences clean
 .DELETE_ON_ERROR:
 
 run: .venv/stamp
@@ -27,8 +27,14 @@ test-slow: .venv/stamp
 chaos: .venv/stamp
 	@$(BIN)/python tests/bench/chaos.py --kills $(KILLS) $(ARGS)
 
+# pip-audit has an environment of its own: nothing here depends on it, and nothing of it on what is locked.
 audit: .venv/stamp
+	@[ -x .venv/audit/bin/pip-audit ] || { $(BIN)/python -m venv .venv/audit \
+		&& .venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit; } 2>/dev/null || true
 	@$(BIN)/python tests/bench/audit.py
+
+licences: .venv/stamp
+	@$(BIN)/python tests/bench/audit.py --licences
 
 bench-%: .venv/stamp
 	@$(BIN)/python tests/bench/bench_$*.py $(ARGS)
