@@ -40,7 +40,7 @@ class Arrived:
 def absorb(p: PipelineParams, run: Run, *, seen: Iterable[str]) -> Arrived:
     """Enter what has arrived into the ledger of the model, and read what no run has read yet."""
     files = survey(p.survey, run=run)
-    lines = (files.folder / FILES_NAME).read_text(encoding="utf-8").split("\n")[:-1]
+    lines = files.file(FILES_NAME).read_text(encoding="utf-8").split("\n")[:-1]
     name, store = p.release.model_name, run.store.root
     ledger = enter(store, name, lines, terms=_terms(p), seen=seen)
     _say(ledger)

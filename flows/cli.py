@@ -22,6 +22,7 @@ from flows import (
     retraining,
     running,
     serving,
+    shared,
     standing,
     ui,
     usage,
@@ -143,6 +144,7 @@ def _add_store_commands(commands: Commands) -> None:
     gc.add_argument("--keep-runs", type=_count, metavar="N", help="first forget all but the N newest runs")
     gc.add_argument("--drafts", action="store_true", help="also remove what interrupted runs left to go on from")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    shared.add_option(verify, gc)
 
 
 def _add_run_records(commands: Commands) -> None:

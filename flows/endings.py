@@ -78,7 +78,7 @@ def announce_end(
         train = _train_result(home, record)
         verdict, reasons = how_it_ended(error, train.metrics.facts if train is not None else {})
         reasons = (*reasons, *record.notes)
-        links = {"prefect": flow_run_url or "", "folder": str(home.store if train is None else train.folder)}
+        links = {"prefect": flow_run_url or "", "folder": str(home.store if train is None else train.place)}
         _announce(params, record, home, model=model, verdict=verdict, reasons=reasons, links=links)
 
 

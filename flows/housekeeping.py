@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from flows import shared
 from flows.console import make_console
 from flows.home import Home, locate_home, open_home
 from flows.runs import is_alive
@@ -23,16 +24,18 @@ from tasks.registry.lineage import ancestors
 
 def verify(arguments: argparse.Namespace) -> int:
     """Read every stored file again and compare it with its seal."""
+    if arguments.store is not None:
+        return shared.verify(arguments)
     store = Store(locate_home(arguments.home).store)
     results = [result for result in store.results() if arguments.stage in (None, result.stage)]
     if arguments.stage and not results:
         known = sorted({result.stage for result in store.results()})
         raise ParameterError(f"no result of a stage {arguments.stage!r} in {store.root}; there is {', '.join(known)}")
     damaged = [result for result in results if not _is_sound(store, result)]
-    num_files = sum(len(result.files) for result in results)
+    num_files = sum(len(store.files_here(result)) for result in results)
     print(f"{num_files} files of {len(results)} results read, {len(damaged)} results damaged")
     if damaged and arguments.remove:
-        print(f"{_megabytes(sum(store.remove(result.folder) for result in damaged))} removed; the next run makes them")
+        print(f"{_megabytes(sum(store.remove(result.place) for result in damaged))} removed; the next run makes them")
     elif damaged:
         raise StoreError("remove damaged results with gristmill verify --remove; the next run makes them again")
     return 0
@@ -40,6 +43,8 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def gc(arguments: argparse.Namespace) -> int:
     """Remove what no run and no index of documents refers to."""
+    if arguments.store is not None:
+        return shared.gc(arguments, bears_alias=_bears_alias)
     home = locate_home(arguments.home)
     if home.root.exists():
         open_home(home.root)
@@ -148,7 +153,7 @@ def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Itera
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
     referenced |= {("dedup", fingerprint) for fingerprint in results_in_use(store.root)}
     referenced |= {(made.stage, made.fingerprint) for made in _arrived(store)}
-    yield from (r.folder for r in list(store.results()) if (r.stage, r.fingerprint) not in referenced)
+    yield from (r.place for r in list(store.results()) if (r.stage, r.fingerprint) not in referenced)
     if drafts:
         yield from store.drafts()
     yield from store.removed()

@@ -40,13 +40,13 @@ def inspect(arguments: argparse.Namespace) -> int:
     result = _result(home, find_run(home, arguments.run, stage=arguments.stage), arguments.stage)
     console = make_console()
     console.print(Text(f"{result.stage} {result.fingerprint[:8]}: {headline(result)}", style="bold"))
-    console.print(Text(str(result.folder), style="dim"))
+    console.print(Text(str(result.place), style="dim"))
     if not holds_documents(result):
         _print_figures(console, result)
         return 0
     _print_samples(console, result, arguments)
     for name, show in (("report.json", _print_report), ("clusters.json", _print_clusters)):
-        if (path := result.folder / name).exists():
+        if (path := result.file(name)).exists():
             show(console, json.loads(path.read_text(encoding="utf-8")))
     return 0
 

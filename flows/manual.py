@@ -42,16 +42,22 @@ webhook), and what each still lacks; with --test, send a notice through all of t
 VERIFY = """\
 Read every file of the store again and compare its SHA-256 with the seal. Exits with 1 if anything is damaged.
 
+With --store, the files of a shared store (run.store) are read instead; of the home, only files that are in it.
+
   gristmill verify
-  gristmill verify --stage train --remove"""
+  gristmill verify --stage train --remove
+  gristmill verify --store s3://team/mill"""
 GC = """\
 Remove results that no run record refers to, and what an interrupted removal left. Drafts, from which interrupted runs
 go on (training checkpoints among them), stay unless --drafts is given.
 Results that a run under way uses are never touched. With --keep-runs, runs whose model version bears an alias in the
 registry (champion, challenger …) are kept however old they are.
+A shared store (run.store) is touched only with --store: what no run of any home refers to is removed there, if it is a
+day old.
 
   gristmill gc --dry-run
-  gristmill gc --keep-runs 5 --drafts"""
+  gristmill gc --keep-runs 5 --drafts
+  gristmill gc --store s3://team/mill --keep-runs 50 --dry-run"""
 RUNS = """\
 List the runs of this home, show one, forget one, or see what stages took over the last ones.
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from flows.console import make_console
 from flows.home import locate_home
 from flows.running import overrides_of
+from flows.sharing import share
 from params.load import load_params
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
@@ -46,7 +47,7 @@ def walk(arguments: argparse.Namespace) -> list[Planned]:
 
     overrides = overrides_of(arguments)
     params = load_params(arguments.preset, overrides)
-    store = Store(locate_home(params.run.home).store)
+    store = share(Store(locate_home(params.run.home).store), params.run)
     planned: list[Planned] = []
     record = RunRecord.begin(arguments.preset, overrides)
     chain(params, Run(store, params.run, record, roots=roots_of(params), plan=planned))

@@ -68,7 +68,10 @@ def _checkpoint(store: Store, record: RunRecord, phase: str | None, step: int | 
     wanted = [stage for stage in trained if phase is None or stage == f"train.{phase}"]
     if not wanted:
         raise ParameterError(f"run {record.run_id} has no phase {phase!r}; it has {', '.join(trained) or 'none'}")
-    folder = store.folder(wanted[-1], record.stages[wanted[-1]].fingerprint) / "checkpoints"
+    fingerprint = record.stages[wanted[-1]].fingerprint
+    made = store.find(wanted[-1], fingerprint)
+    folder = store.folder(wanted[-1], fingerprint) if made is None else made.folder_with("checkpoints/**")
+    folder = folder / "checkpoints"
     found = {int(path.name.removeprefix("step-")): path for path in sorted(folder.glob("step-*"))}
     if not found:
         raise ParameterError(f"{folder}: no checkpoint is left there; run the same recipe again to make it anew")

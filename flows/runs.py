@@ -16,6 +16,7 @@ from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
 from flows.labels import description_of, name_of
 from flows.reporting import report_run
+from flows.sharing import share, share_rest
 from flows.slots import training_slot
 from params.pipeline import PipelineParams
 from tasks.artifacts.lock import is_locked, lock_for_life
@@ -40,7 +41,7 @@ def begin_run(
 ) -> Iterator[Run]:
     """A run inside a Prefect flow, recorded in the store and in MLflow, whatever ends it."""
     home = open_home(params.run.home)
-    store = Store(home.store)
+    store = share(Store(home.store), params.run)
     bury_dead_runs(home, params)
     record, model = RunRecord.begin(preset, overrides, flow_run_id=_flow_run_id()), params.release.model_name
     lock = _alive(home, record)
@@ -142,6 +143,8 @@ def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | No
     if error is not None:
         status = "failed" if isinstance(error, Exception) else "cancelled"
     record = run.record.ended(status, _what_went_wrong(error, params))
+    if status != "cancelled":
+        record = share_rest(run.store, record)
     report_run(home, record, params, tracker=run.tracker)
     try:
         run.tracker.tag({"mlflow.note.content": description_of(record, _lasting_url())})

@@ -21,6 +21,7 @@ from params.stop import StopParams
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
+from tasks.report.results import FILES_READ
 from tasks.training.curve import read_points
 from tasks.training.stopping.observation import StopDecision
 from tasks.training.stopping.record import FILE_NAME, decisions, last_readings
@@ -104,7 +105,7 @@ def _training(home: Home, record: RunRecord) -> Training:
     if sealed:
         last = sealed[-1]
         learned = last.inputs["shards"].digest
-        return Training(last.folder, last.params, True, blocks.get(learned) or _blocks_of(last))
+        return Training(last.folder_with(*FILES_READ), last.params, True, blocks.get(learned) or _blocks_of(last))
     raise ParameterError(
         f"run {record.run_id} has no training in {store.root}: it did not get that far, or its result was removed; "
         "the same gristmill run makes it"

@@ -93,7 +93,7 @@ def publish_losses_table(run: Run) -> None:
 
     if "clean" not in run.manifests:
         return
-    path = run.manifests["clean"].folder / BY_SOURCE
+    path = run.manifests["clean"].file(BY_SOURCE)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     create_table_artifact(table=rows, key="clean-by-source", description="Documents kept and rejected by clean")
 
@@ -145,7 +145,7 @@ def _facts(outcome: "Outcome") -> Iterator[Text]:
     yield Text(f"Training stopped: {verdict} ({reason})")
     registered = outcome.registered
     if registered is None:
-        folder = trained(outcome.manifests).folder / MODEL
+        folder = trained(outcome.manifests).place / MODEL
         yield Text(f"Not released: export and release take no model of this kind; it is in {folder}")
         return
     aliases = f", now @{', @'.join(registered.aliases)}" if registered.aliases else ""
@@ -155,7 +155,7 @@ def _facts(outcome: "Outcome") -> Iterator[Text]:
 
 def _quality_table(compress: Manifest) -> Table:
     """What quantization cost and brought, one row per variant."""
-    variants = json.loads((compress.folder / "quality.json").read_text(encoding="utf-8"))
+    variants = json.loads(compress.file("quality.json").read_text(encoding="utf-8"))
     table = Table(title="Exported variants", title_justify="left")
     table.add_column("Variant", no_wrap=True)
     for name in ("MB", *(label for label, _ in _QUALITY.values()), "Tokens/s"):
@@ -168,7 +168,7 @@ def _quality_table(compress: Manifest) -> Table:
 
 
 def _samples(release: Manifest) -> Iterator[Text]:
-    samples = json.loads((release.folder / "bundle" / "samples.json").read_text(encoding="utf-8"))
+    samples = json.loads(release.file("bundle/samples.json").read_text(encoding="utf-8"))
     yield Text("What it writes:")
     for sample in samples[:_NUM_SAMPLES]:
         text = textwrap.shorten(printable(sample["continuation"]), _SAMPLE_CHARACTERS, placeholder=" …")

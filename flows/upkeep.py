@@ -41,7 +41,8 @@ def maintenance(
     home = open_home(params.run.home)
     problems: list[str] = []
     with prefect_logs():
-        housekeeping.gc(argparse.Namespace(home=home.root, keep_runs=keep_runs, drafts=False, dry_run=False))
+        asked = argparse.Namespace(home=home.root, keep_runs=keep_runs, drafts=False, dry_run=False, store=None)
+        housekeeping.gc(asked)
         if verify:
             problems += _damage(home)
         if max_hours_without_run is not None:
@@ -79,7 +80,7 @@ def tell(params: NotifyParams, what: str, *, preset: str, model: str) -> None:
 
 def _damage(home: Home) -> list[str]:
     try:
-        housekeeping.verify(argparse.Namespace(home=home.root, stage=None, remove=False))
+        housekeeping.verify(argparse.Namespace(home=home.root, stage=None, remove=False, store=None))
     except StoreError as error:
         return [f"the store of {home.root} is damaged: {error}"]
     return []

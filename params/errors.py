@@ -39,6 +39,15 @@ class StoreError(GristmillError):
         )
 
 
+class DamagedError(StoreError):
+    """A result in a shared store that is not what its seal says: it has been made invalid, and can be made anew."""
+
+    def __init__(self, problem: str, *, stage: str, fingerprint: str) -> None:
+        super().__init__(f"{problem}; run the same command again, and {stage} is made and stored anew")
+        self.problem = problem
+        self.key = (stage, fingerprint)
+
+
 class TrainingError(GristmillError):
     """Training that could not start or ended broken."""
 

@@ -1,11 +1,12 @@
 """Where, how many and how fast: settings that never change a result's bytes."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from params.base import Params
+from params.place import check_options, check_url
 from params.watch import WatchParams
 
 Parallel = Literal["ddp", "zero2", "zero3"]
@@ -50,6 +51,20 @@ class RunParams(Params):
     """Price of an hour of all machines of the run, for the cost in card and report; null for a table's, if any."""
     home: Path | None = None
     """Folder of the store, MLflow's and Prefect's data; null for GRISTMILL_HOME or ./.gristmill."""
+    store: str | None = None
+    """URL of a store that several homes share, such as s3://bucket/prefix (docs/store.md); null for GRISTMILL_STORE or
+    none."""
+    store_options: dict[str, Any] = Field(default={})
+    """How it is reached: {endpoint_url: …}; secrets go into its environment."""
+
+    @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
+    def _store_holds_no_secret(self) -> Self:
+        if self.store is not None:
+            if "://" not in self.store:
+                raise ValueError(f"store {self.store!r} is no URL; write s3://bucket/prefix or file:///folder")
+            check_url(self.store, "store")
+        check_options(self.store_options)
+        return self
 
     @model_validator(mode="after")
     def _machines_can_meet(self) -> Self:

@@ -1,12 +1,12 @@
 """What raw text there is and where it lies."""
 
 import codecs
-from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from params.base import Params
+from params.place import check_options, check_url
 
 _COMPRESSED = "{,.gz,.bz2,.xz,.zst}"
 DEFAULT_INCLUDE = (
@@ -15,7 +15,6 @@ DEFAULT_INCLUDE = (
     "**/*.{tfrecord,tfrecords,warc,wet,mbox,eml}" + _COMPRESSED,
     "**/*.{zip,tar" + _COMPRESSED + ",tgz,tbz,tbz2,txz,tzst}",
 )
-_SECRETS = ("key", "secret", "token", "password", "passwd", "pwd", "credential", "connection_string", "sas")
 
 
 class PlaceParams(Params):
@@ -28,18 +27,13 @@ class PlaceParams(Params):
 
     @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
     def _url_holds_no_password(self) -> Self:
-        if "://" in self.path and ":" in self.path.partition("://")[2].partition("/")[0].rpartition("@")[0]:
-            raise ValueError("the URL of path holds a password, which would be logged; use the store's environment")
+        check_url(self.path, "path")
         return self
 
     @field_validator("storage_options")
     @classmethod
     def _options_hold_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        if name := next(_secret_names(options), None):
-            raise ValueError(
-                f"{name} looks like a secret, which would be logged; set it in the environment (AWS_SECRET_ACCESS_KEY, "
-                "FSSPEC_S3_SECRET …), in ~/.aws or in ~/.config/fsspec"
-            )
+        check_options(options)
         return options
 
 
@@ -91,11 +85,3 @@ class SurveyParams(Params):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two sources are named {twice[0]}; give each its own name")
         return self
-
-
-def _secret_names(options: dict[str, Any]) -> Iterator[str]:
-    for name, value in options.items():
-        if any(part in name.lower() for part in _SECRETS) and value not in (None, False, "anon"):
-            yield name
-        elif isinstance(value, dict):
-            yield from _secret_names(value)

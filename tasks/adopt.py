@@ -141,5 +141,5 @@ def _files(released: Manifest | None, store: Store) -> frozenset[str] | None:
     survey = store.find(reference.stage, reference.fingerprint) if reference is not None else None
     if survey is None:
         return None
-    lines = (survey.folder / FILES_NAME).read_text(encoding="utf-8").split("\n")
+    lines = survey.file(FILES_NAME).read_text(encoding="utf-8").split("\n")
     return frozenset(line for line in lines if line)

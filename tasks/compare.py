@@ -124,7 +124,7 @@ def _read_losses(version: "ModelVersion", name: str, store: Store) -> "DocumentL
 def bundle_file(version: "ModelVersion", name: str, store: Store) -> Iterator[Path]:
     """One file of a version's bundle: from this home's store where it was made here, else from the registry."""
     made = store.find("release", version.tags.get(FINGERPRINT, "-"))
-    if made is not None and (path := made.folder / "bundle" / name).is_file():
+    if made is not None and (path := made.file(f"bundle/{name}")).is_file():
         yield path
         return
     with tempfile.TemporaryDirectory() as scratch:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from params.errors import DamagedError
 from params.load import EXAMPLES
 from params.pipeline import PipelineParams
 from params.run import RunParams
@@ -80,6 +81,8 @@ class Run:
         """Prefect's task run behind each result, by fingerprint."""
         self.behind: dict[UUID, set[UUID]] = {}
         """The task runs that each of them stands on."""
+        self.remake: dict[tuple[str, str], Callable[[], Manifest]] = {}
+        """What gives each result of this run, by stage and fingerprint, and makes it where it is not whole."""
         self._progress: dict[str, UUID] = {}
         self._unseen: set[str] = set()
         """Stages whose progress Prefect could not take."""
@@ -104,6 +107,22 @@ class Run:
         if self.tracker is not None:
             self.tracker.log_stage(manifest, reused=reused)
             self.tracker.log_figures(usage_of(manifest.stage, self.record.stages[manifest.stage]))
+        if self.store.shared is not None:
+            self.store.shared.give(manifest, self.record)
+
+    def mend(self, damage: DamagedError) -> None:
+        """Make a result of this run anew whose files in the shared store are damaged, or say that it cannot be."""
+        remake = self.remake.pop(damage.key, None)
+        if remake is None:
+            raise damage
+        log.warning("%s: %s; it is made anew", damage.key[0], damage.problem)
+        before = self.manifests[damage.key[0]]
+        self.store.release(before.place)
+        mended = remake()
+        if mended.digest != before.digest:
+            raise damage  # results that stand on other bytes are found only from the beginning of the chain
+        if self.store.shared is not None:
+            self.store.shared.give(mended, self.record)
 
     def reach(self, stage: str) -> None:
         """End the run here where it was to go no further than this stage. Raises Reached."""

@@ -105,6 +105,7 @@ def extend_index(params: DedupParams, cleaned: Manifest, unique: Manifest, *, ru
                 f"dedup: another run added to index {params.index!r} while this one compared its documents with "
                 f"{unique.params['index']}; start it again: they are then compared with what was added, too"
             )
+        unique.folder_with(f"{INDEX_FOLDER}/**")  # the chain is read from this machine's disk alone
         link = link_of(params, documents=cleaned.digest, fingerprint=unique.fingerprint, digest=unique.digest)
         save_chain(run.store.root, chain.model_copy(update={"links": (*chain.links, link)}))
 
@@ -121,7 +122,9 @@ def _open_index(params: DedupParams, cleaned: Manifest, run: Run) -> "Index":
         base = read_chain(run.store.root, params).up_to(cleaned.digest)
     if not base.links:
         return Index([], size)
-    results = segment_results(run.store.folder(dedup.name, base.links[-1].fingerprint))
+    last = run.store.find(dedup.name, base.links[-1].fingerprint)
+    results = segment_results(last.folder_with(f"{INDEX_FOLDER}/**")) if last else [base.links[-1].fingerprint]
+    folders: list[Path] = []
     for fingerprint in results:
         found = run.store.find(dedup.name, fingerprint)
         if found is None or not run.store.is_complete(found) or not run.store.hold(found):
@@ -129,7 +132,8 @@ def _open_index(params: DedupParams, cleaned: Manifest, run: Run) -> "Index":
                 f"dedup.index {params.index!r}: {run.store.folder(dedup.name, fingerprint)}, which it stands on, is "
                 "gone or damaged; run the batch that made it once more, or name a new index"
             )
-    return Index([run.store.folder(dedup.name, fingerprint) / INDEX_FOLDER for fingerprint in results], size)
+        folders.append(found.folder_with(f"{INDEX_FOLDER}/**") / INDEX_FOLDER)
+    return Index(folders, size)
 
 
 def _write_index(addition: "Addition", catalogue: "Catalogue", params: DedupParams, folder: Path) -> None:

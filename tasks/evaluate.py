@@ -56,7 +56,7 @@ def evaluate(
     from tasks.evaluation.trained_model import TrainedModel, chosen_device
 
     trained = TrainedModel(
-        model.folder / "model",
+        model.folder_with("model/**") / "model",
         threads=run.settings.threads or num_cores(),
         device=chosen_device(run.settings.device),
     )

@@ -32,7 +32,7 @@ def export(params: ExportParams, model: Manifest, shards: Manifest, *, out: Path
     from tasks.graph.served import graph_bytes, write_companions
     from tasks.graph.source import check_folder
 
-    source, served = model.folder / "model", out / "fp32"
+    source, served = model.folder_with("model/**") / "model", out / "fp32"
     check_folder(source)
     reference = TrainedModel(source)
     blocks = [block[:-1] for block in held_out_blocks(shards, params.check_blocks)]

@@ -45,8 +45,8 @@ class _Group:
 @stage(version=4)
 def ingest(params: IngestParams, files: Manifest, *, out: Path, run: Run) -> Metrics:
     """Read every surveyed file into shards of documents and of rejected records."""
-    raw = [_RawFile(**json.loads(line)) for line in _lines(files.folder / FILES_NAME)]
-    options = _read_options(files.folder / SOURCES_NAME, params)
+    raw = [_RawFile(**json.loads(line)) for line in _lines(files.file(FILES_NAME))]
+    options = _read_options(files.file(SOURCES_NAME), params)
     groups = list(_group(raw, int(params.shard_mb * MEGABYTE)))
     unit = partial(_ingest_group, params=params, options=options, out=out, roots=run.roots)
     counts = sum(run.map(unit, groups, name="ingest shard"), Counter[str]())

@@ -129,7 +129,9 @@ def find_subject(what: str, variant: str | None, store: Store) -> Subject:
         trained = [stage for stage in record.stages if work_of(stage) in ("train", "prune")]
         if not trained:
             raise ParameterError(f"run {record.run_id} has trained no model yet")
-        folder = store.folder(trained[-1], record.stages[trained[-1]].fingerprint)
+        fingerprint = record.stages[trained[-1]].fingerprint
+        made = store.find(trained[-1], fingerprint)
+        folder = store.folder(trained[-1], fingerprint) if made is None else made.folder_with("model/**")
         return Subject(record.run_id, locate_model(folder), record)
     if _REGISTERED.fullmatch(what):
         return _registered(what, variant, store)

@@ -40,7 +40,7 @@ def probe(params: ProbeParams, model: Manifest, documents: Manifest, *, out: Pat
     from tasks.evaluation.trained_model import TrainedModel, chosen_device
 
     device, threads = chosen_device(run.settings.device), run.settings.threads or num_cores()
-    trained = TrainedModel(model.folder / "model", threads=threads, device=device)
+    trained = TrainedModel(model.folder_with("model/**") / "model", threads=threads, device=device)
     chosen = _sample(documents.paths("kept/*.arrow"), params)
     losses = document_losses(trained, chosen, batch_tokens=_BATCH_TOKENS)
     write_losses(out / LOSSES, losses)

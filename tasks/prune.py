@@ -39,7 +39,7 @@ def prune(params: PruneParams, model: Manifest, shards: Manifest, *, out: Path, 
     threads = torch.get_num_threads()
     torch.set_num_threads(run.settings.threads or num_cores())
     try:
-        source = model.folder / _MODEL
+        source = model.folder_with(f"{_MODEL}/**") / _MODEL
         whole = load_whole(source)
         accept_packed_blocks(whole)
         config = whole.config
@@ -57,7 +57,7 @@ def prune(params: PruneParams, model: Manifest, shards: Manifest, *, out: Path, 
         torch.set_num_threads(threads)
     cut.save_pretrained(out / _MODEL)
     copy_tokenizer(source, out / _MODEL)
-    _tell(model.folder / _STOP, out, report)
+    _tell(model.file(_STOP), out, report)
     (out / "logs" / CHECKPOINT).unlink(missing_ok=True)
     return _metrics(report)
 

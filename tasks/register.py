@@ -166,6 +166,6 @@ def _signature() -> Any:
 
 
 def _facts(released: Manifest) -> dict[str, Any]:
-    path: Path = released.folder / "bundle" / "bundle.json"
+    path: Path = released.file("bundle/bundle.json")
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return facts

@@ -57,11 +57,11 @@ def release(
     from tasks.registry.lineage import ancestors
 
     if params.serve == "auto":
-        params = params.model_copy(update={"serve": _read(variants.folder / PICKED)["variant"]})
+        params = params.model_copy(update={"serve": _read(variants.file(PICKED))["variant"]})
     bundle = out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     _place(bundle, model, evaluation, graph, variants)
-    stop = _read(model.folder / "stop.json")
+    stop = _read(model.file("stop.json"))
     served = _measure_served(bundle, params, splits, evaluation, run)
     answers = {} if examples is None else _measure_answers(bundle, params, examples, evaluation, run)
     report = _report(evaluation, served, answers)
@@ -128,7 +128,7 @@ def _facts(bundle: Path, params: ReleaseParams, served: dict[str, Any], answers:
 
 def _report(evaluation: Manifest, served: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
     """The evaluation with the figures of the served file."""
-    report = _read(evaluation.folder / "evaluation.json")
+    report = _read(evaluation.file("evaluation.json"))
     report["served"] = {key: value for key, value in served.items() if key != "test_digest"}
     if answers:
         report["served"]["answers"] = {key: value for key, value in answers.items() if key != "digest"}
@@ -172,15 +172,15 @@ def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest,
     from tasks.registry.bundle import place_file, place_folder
     from tasks.serving import generator
 
-    place_folder(model.folder / "model", bundle / "transformers")
+    place_folder(model.folder_with("model/**") / "model", bundle / "transformers")
     place_folder(graph.folder / "fp32", bundle / "onnx" / "fp32")
-    for served in variants.paths("*/model.onnx"):
+    for served in sorted(variants.folder.glob("*/model.onnx")):
         place_folder(served.parent, bundle / "onnx" / served.parent.name)
     for path in (path for path in graph.paths("*/model.*") if path.parent.name != "fp32"):
         place_file(path, bundle / path.parent.name / path.name)
     place_file(variants.folder / "quality.json", bundle / "quality.json")
     place_file(graph.folder / "checks.json", bundle / "checks.json")
-    place_file(model.folder / "stop.json", bundle / "stop.json")
+    place_file(model.file("stop.json"), bundle / "stop.json")
     shutil.copyfile(generator.__file__, bundle / "generate.py")
 
 

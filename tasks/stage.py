@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from params.base import Params
-from params.errors import StoreError
+from params.errors import DamagedError, StoreError
 from tasks.artifacts.explain import reasons_to_run
 from tasks.artifacts.manifest import Manifest, Metrics, Recipe, Timing, recipe_of
 from tasks.artifacts.memory import PeakMemory, release_memory
@@ -101,19 +101,35 @@ class Stage:
         from prefect.runtime import task_run
         from prefect.states import Completed
 
-        started = time.monotonic()
         with _disk_errors_explained(self.name, inputs, run):
-            manifest, reused = self._find_or_make(params, inputs, run)
-            while not run.store.hold(manifest):  # removed since by gc
-                manifest, reused = self._find_or_make(params, inputs, run)
-            wall_s = time.monotonic() - started
-            log.info("%s", summary(manifest, reused=reused, wall_s=wall_s))
-            run.finish(manifest, reused=reused, wall_s=wall_s)
+            while True:
+                try:
+                    manifest, reused = self._finished(params, inputs, run)
+                    break
+                except DamagedError as damage:
+                    run.mend(damage)
+            run.remake[manifest.stage, manifest.fingerprint] = lambda: self._held(params, inputs, run)[0]
         if task_run.id is not None:
             made = run.task_runs[manifest.fingerprint] = UUID(task_run.id)
             ahead = {run.task_runs[one.fingerprint] for one in inputs if one.fingerprint in run.task_runs}
             run.behind[made] = ahead.union(*(run.behind[one] for one in ahead))
         return Completed(name="Reused" if reused else "Completed", message=manifest.fingerprint)
+
+    def _finished(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> tuple[Manifest, bool]:
+        """The result, told of and written down; whether it was there already."""
+        started = time.monotonic()
+        manifest, reused = self._held(params, inputs, run)
+        wall_s = time.monotonic() - started
+        log.info("%s", summary(manifest, reused=reused, wall_s=wall_s))
+        run.finish(manifest, reused=reused, wall_s=wall_s)
+        return manifest, reused
+
+    def _held(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> tuple[Manifest, bool]:
+        """The result, which nobody removes before the run ends; whether it was there already."""
+        manifest, reused = self._find_or_make(params, inputs, run)
+        while not run.store.hold(manifest):  # removed since by gc
+            manifest, reused = self._find_or_make(params, inputs, run)
+        return manifest, reused
 
     def _find_or_make(self, params: Params, inputs: tuple[Manifest, ...], run: Run) -> tuple[Manifest, bool]:
         recipe = self.recipe(params, inputs, run)
@@ -124,6 +140,8 @@ class Stage:
                 return found, True
             if run.store.discard(recipe):
                 log.warning("%s: its stored result was damaged and is made anew", self.name)
+            if found := run.store.adopt(recipe):
+                return found, True
             return self._make(recipe, params, inputs, run), False
 
     def _stored(self, recipe: Recipe, run: Run) -> Manifest | None:
@@ -152,7 +170,7 @@ class Stage:
             plan.append(Planned(self.name, None, True, (reason,)))
             return Manifest.pending(self.name)
         recipe = self.recipe(params, inputs, run)
-        found = run.store.find(self.name, recipe.fingerprint)
+        found = run.store.find(self.name, recipe.fingerprint) or run.store.look_elsewhere(recipe)
         reasons = () if found else reasons_to_run(recipe, run.store, run.record.preset)
         plan.append(Planned(self.name, recipe.fingerprint, found is None, reasons))
         return found or Manifest.pending(self.name)

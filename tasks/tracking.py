@@ -75,7 +75,7 @@ class Tracker:
             self._reused.append(name)
             tags.append(RunTag("gristmill.reused", ", ".join(self._reused)))
         self.client.log_batch(self.run_id, metrics=metrics, tags=tags)
-        curves = manifest.folder / CURVES
+        curves = manifest.file(CURVES)
         if name not in self._streamed and curves.exists():
             self.log_curve(name, [json.loads(line) for line in curves.read_text().splitlines()])
         for plot in manifest.paths("logs/*.png"):

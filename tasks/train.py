@@ -82,7 +82,7 @@ def train(
         settings=settings.model_copy(update={"home": None}),
         shards=shards.folder,
         tokenizer=tokenizer.folder,
-        start=model.folder / MODEL if model else None,
+        start=model.folder_with(f"{MODEL}/**") / MODEL if model else None,
         weights=_weights(params, tokenizer, shards, run) if model is None else None,
         out=out,
         threads=threads,

@@ -22,6 +22,14 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_stream(stream: Any) -> str:
+    """SHA-256, as 64 hex digits, of what is left to read of a binary stream."""
+    found = hashlib.sha256()
+    while chunk := stream.read(_CHUNK_BYTES):
+        found.update(chunk)
+    return found.hexdigest()
+
+
 def digest_entries(entries: Iterable[tuple[str, int, str]]) -> str:
     """Digest of a folder from its (relative path, size in bytes, SHA-256) entries, in any order."""
     return digest_value(sorted(entries))

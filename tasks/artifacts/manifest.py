@@ -1,7 +1,8 @@
 """What a sealed result says of itself."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -9,6 +10,8 @@ from params.base import Params
 from tasks.artifacts.digest import digest_entries, digest_value
 
 MANIFEST_NAME = "manifest.json"
+AWAY_NAME = "away.json"
+"""In a result's folder as long as some of its files are not on this machine: where they are."""
 
 
 class _Record(BaseModel):
@@ -61,6 +64,13 @@ class Timing(_Record):
     """Largest resident memory of this process (or of a training child) during the stage."""
 
 
+class Away(Protocol):
+    """Where the files of a result are that this machine does not have yet."""
+
+    def bring(self, files: Sequence[FileRecord]) -> bool:
+        """Have these files here, whole; whether all of the result is here now."""
+
+
 class Manifest(_Record):
     """A sealed result: the recipe that made it, the bytes it is, and what was measured on the way."""
 
@@ -80,6 +90,7 @@ class Manifest(_Record):
     made_by: dict[str, str] = {}
     """Versions and platform."""
     _folder: Path | None = PrivateAttr(default=None)
+    _away: Away | None = PrivateAttr(default=None)
 
     @classmethod
     def pending(cls, stage: str) -> Self:
@@ -93,14 +104,41 @@ class Manifest(_Record):
 
     @property
     def folder(self) -> Path:
-        """Where the files lie on this machine."""
+        """Where all files lie on this machine; what is still away is brought first."""
+        return self.folder_with("**")
+
+    @property
+    def place(self) -> Path:
+        """The same folder, whether or not all files are there."""
         assert self._folder is not None, f"{self.stage} {self.fingerprint} was not read from a store"
         return self._folder
 
-    def located(self, folder: Path) -> Self:
-        """The same manifest, knowing its folder."""
+    @property
+    def is_away(self) -> bool:
+        """Whether some of its files may be in a shared store only."""
+        return self._away is not None
+
+    def is_here(self, pattern: str) -> bool:
+        """Whether all files that match a glob pattern lie on this machine."""
+        wanted = (file.path for file in self.files if _matches(file.path, pattern))
+        return not self.is_away or all((self.place / name).exists() for name in wanted)
+
+    def folder_with(self, *patterns: str) -> Path:
+        """The folder, in which the files that match one of some glob patterns lie; others may be away still."""
+        if self._away is not None:
+            wanted = [file for file in self.files if any(_matches(file.path, pattern) for pattern in patterns)]
+            if self._away.bring(wanted):
+                self._away = None
+        return self.place
+
+    def file(self, name: str) -> Path:
+        """Where one file lies, whether or not the others are here."""
+        return self.folder_with(name) / name
+
+    def located(self, folder: Path, away: Away | None = None) -> Self:
+        """The same manifest, knowing its folder, and where the files come from that are not there yet."""
         copy = self.model_copy()
-        copy._folder = folder
+        copy._folder, copy._away = folder, away
         return copy
 
     def reference(self) -> InputRecord:
@@ -109,8 +147,8 @@ class Manifest(_Record):
 
     def paths(self, pattern: str) -> list[Path]:
         """Files whose whole relative path matches a glob pattern, in name order."""
-        names = sorted(file.path for file in self.files)
-        return [self.folder / name for name in names if PurePosixPath(f"/{name}").match(f"/{pattern}")]
+        folder = self.folder_with(pattern)
+        return [folder / name for name in sorted(file.path for file in self.files) if _matches(name, pattern)]
 
 
 class Recipe(_Record):
@@ -142,3 +180,10 @@ def recipe_of(stage: str, version: int, params: Params, inputs: dict[str, Manife
 def digest_files(files: tuple[FileRecord, ...]) -> str:
     """Digest of a result's bytes from its file records, volatile ones left out; 32 hex digits."""
     return digest_entries((f.path, f.size_bytes, f.sha256) for f in files if not f.volatile)[:32]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """As glob does; a pattern that ends with /** means all that is in a folder."""
+    if pattern.endswith("**"):
+        return name.startswith(pattern.removesuffix("**"))
+    return PurePosixPath(f"/{name}").match(f"/{pattern}")

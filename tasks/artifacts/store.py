@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from params.errors import StoreError
+from tasks.artifacts.away import FETCHED, AwayFiles, away_from, mark_away
 from tasks.artifacts.digest import commit, digest_file, sync, write_atomic
 from tasks.artifacts.lock import is_locked, lock_if_free, lock_shared, locked
 from tasks.artifacts.manifest import (
@@ -24,8 +25,10 @@ from tasks.artifacts.manifest import (
     Timing,
     digest_files,
 )
+from tasks.artifacts.sharing import Sharing
 
 _DRAFT_NAME = "draft.json"
+_ARRIVING = ".arriving"
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ class Damage:
 
 
 class Store:
-    """Results on a local disk, found by the fingerprint of their recipe."""
+    """Results on a local disk, found by the fingerprint of their recipe; a run may share them with other homes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shared: Sharing | None = None) -> None:
         self.root = root
-        self._held: list[int] = []
+        self.shared = shared
+        self._held: list[tuple[Path, int]] = []
 
     def folder(self, stage: str, fingerprint: str) -> Path:
         """Where a sealed result lies or would lie."""
@@ -55,13 +59,37 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            return Manifest.model_validate_json(text).located(folder)
+            manifest = Manifest.model_validate_json(text).located(folder)
         except ValidationError as error:
             raise StoreError(f"{folder / MANIFEST_NAME}: not a manifest ({error}); remove {folder} to remake") from None
+        source = away_from(folder, self.shared.store if self.shared else None)
+        return manifest if source is None else manifest.located(folder, AwayFiles(manifest, folder, source))
 
     def is_complete(self, manifest: Manifest) -> bool:
-        """Whether every file is there with its size; `verify` also reads them."""
-        return all(_has_size(manifest.folder / record.path, record.size_bytes) for record in manifest.files)
+        """Whether every file is there with its size, or in a shared store; `verify` also reads them."""
+        away = manifest.is_away
+        return all(_has_size(manifest.place / f.path, f.size_bytes, may_lack=away) for f in manifest.files)
+
+    def look_elsewhere(self, recipe: Recipe) -> Manifest | None:
+        """What the shared store, if there is one, says of a result; its files are not here."""
+        return None if self.shared is None else self.shared.find(recipe)
+
+    def adopt(self, recipe: Recipe) -> Manifest | None:
+        """Take a result over that the shared store has, if any: its manifest now, its files once they are read.
+
+        The caller holds its lock, and there is no result of this recipe here.
+        """
+        if self.shared is None or (found := self.look_elsewhere(recipe)) is None:
+            return None
+        folder = self.folder(recipe.stage, recipe.fingerprint)
+        arriving = folder.with_suffix(_ARRIVING)
+        with self._writable():
+            shutil.rmtree(arriving, ignore_errors=True)
+            arriving.mkdir(parents=True)
+            mark_away(arriving, self.shared.store)
+            write_atomic(arriving / MANIFEST_NAME, found.model_dump_json(indent=1))
+            commit(arriving, folder)
+        return self.find(recipe.stage, recipe.fingerprint)
 
     def results(self) -> Iterator[Manifest]:
         """Every sealed result, by stage and fingerprint."""
@@ -78,17 +106,18 @@ class Store:
     def hold(self, manifest: Manifest) -> bool:
         """Keep others from removing a result until release() or the end of the process; False if it is gone already."""
         with self._writable():
-            handle = lock_shared(manifest.folder.with_suffix(".lock"))
-        if (manifest.folder / MANIFEST_NAME).exists():
-            self._held.append(handle)
+            handle = lock_shared(manifest.place.with_suffix(".lock"))
+        if (manifest.place / MANIFEST_NAME).exists():
+            self._held.append((manifest.place, handle))
             return True
         os.close(handle)
         return False
 
-    def release(self) -> None:
-        """Let go of every result held."""
-        while self._held:
-            os.close(self._held.pop())
+    def release(self, folder: Path | None = None) -> None:
+        """Let go of every result held, or of one."""
+        for held in [held for held in self._held if folder in (None, held[0])]:
+            self._held.remove(held)
+            os.close(held[1])
 
     def discard(self, recipe: Recipe) -> bool:
         """Remove what lies where the result of a recipe goes, its lock held by the caller; whether there was any."""
@@ -141,13 +170,18 @@ class Store:
         return manifest.located(self.folder(recipe.stage, recipe.fingerprint))
 
     def verify(self, manifest: Manifest) -> list[Damage]:
-        """Re-hash a result's files against its seal."""
+        """Re-hash a result's files against its seal, as far as they are here."""
+        place, here = manifest.place, self.files_here(manifest)
         with ThreadPoolExecutor() as pool:
-            found = pool.map(lambda record: _damage(manifest.folder / record.path, record), manifest.files)
+            found = pool.map(lambda record: _damage(place / record.path, record), here)
         damages = [damage for damage in found if damage is not None]
         if digest_files(manifest.files) != manifest.digest:
-            damages.append(Damage(manifest.folder / MANIFEST_NAME, "its file list does not match its digest"))
+            damages.append(Damage(place / MANIFEST_NAME, "its file list does not match its digest"))
         return damages
+
+    def files_here(self, manifest: Manifest) -> list[FileRecord]:
+        """The files of a result without those that are only in a shared store."""
+        return [f for f in manifest.files if not manifest.is_away or (manifest.place / f.path).exists()]
 
     def drafts(self) -> list[Path]:
         """Drafts that no living process works on."""
@@ -165,8 +199,8 @@ class Store:
             return _remove(path) if free else None
 
     def removed(self) -> list[Path]:
-        """What an interrupted removal left."""
-        return sorted(self.root.glob("*/*.removed"))
+        """What an interrupted removal or fetch left."""
+        return sorted(path for ending in (".removed", _ARRIVING, FETCHED) for path in self.root.glob(f"*/*{ending}"))
 
     @contextmanager
     def _writable(self) -> Iterator[None]:
@@ -229,11 +263,11 @@ def _damage(path: Path, record: FileRecord) -> Damage | None:
     return None
 
 
-def _has_size(path: Path, size_bytes: int) -> bool:
+def _has_size(path: Path, size_bytes: int, *, may_lack: bool) -> bool:
     try:
         return path.stat().st_size == size_bytes
     except FileNotFoundError:
-        return False
+        return may_lack
 
 
 def _read(path: Path) -> str | None:

@@ -1,24 +1,17 @@
 """Files behind a URL (S3, Google Cloud Storage, memory, HTTP …), through fsspec."""
 
-import errno
 import json
 import posixpath
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from params.errors import SourceError
+from tasks.files.connection import connect, explained
 
 _OF_THE_FILE = (FileNotFoundError, PermissionError)
 _BLOCK_BYTES = 8 << 20
-_EXTRAS = {"s3": "s3", "s3a": "s3"}
-_REMEDY = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile in ~/.aws), "
-    "or survey.sources storage_options {anon: true} for a public bucket",
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class RemoteFile:
     def open(self) -> "RemoteStream":
         """Open for reading; FileNotFoundError or PermissionError is about this file, SourceError about the store."""
         filesystem, root = _connect(self.root)
-        with _explained(str(self), passing=_OF_THE_FILE):
+        with explained(str(self), passing=_OF_THE_FILE):
             file = filesystem.open(f"{root}/{self.path}" if self.path else root, "rb", block_size=_BLOCK_BYTES)
         return RemoteStream(str(self), file)
 
@@ -81,7 +74,7 @@ class RemoteStream:
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes; FileNotFoundError when the file is gone, SourceError when the store fails or vanishes."""
-        with _explained(self._url, passing=_OF_THE_FILE):
+        with explained(self._url, passing=_OF_THE_FILE):
             data: bytes = self._file.read(size)
         return data
 
@@ -93,7 +86,7 @@ class RemoteStream:
 def list_remote(root: RemoteRoot) -> list[RemoteEntry]:
     """Every file below a root, or the root itself with an empty path when it is a file; SourceError says why not."""
     filesystem, base = _connect(root)
-    with _explained(root.url):
+    with explained(root.url):
         filesystem.invalidate_cache()
         try:
             info = filesystem.info(base)
@@ -114,7 +107,7 @@ def list_remote(root: RemoteRoot) -> list[RemoteEntry]:
 def is_file(root: RemoteRoot) -> bool:
     """Whether a root is a file rather than a folder."""
     filesystem, base = _connect(root)
-    with _explained(root.url):
+    with explained(root.url):
         kind: str = filesystem.info(base)["type"]
     return kind == "file"
 
@@ -126,59 +119,4 @@ def _entry(path: str, info: Mapping[str, Any]) -> RemoteEntry:
 
 
 def _connect(root: RemoteRoot) -> tuple[Any, str]:
-    return _filesystem(root.url, root.options)
-
-
-@lru_cache(maxsize=64)
-def _filesystem(url: str, options: str) -> tuple[Any, str]:
-    """fsspec's filesystem for a URL, one for all threads, and the URL's path in it."""
-    from fsspec.core import url_to_fs
-
-    protocol = url.partition("://")[0]
-    try:
-        with _explained(url):
-            filesystem, path = url_to_fs(url, **json.loads(options))
-    except ImportError as error:
-        extra = _EXTRAS.get(protocol)
-        remedy = f"pip install 'gristmill[{extra}]'" if extra else str(error)
-        raise SourceError(f"{url}: {protocol}:// needs a package that is not installed; {remedy}") from None
-    except (ValueError, TypeError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{url}: {error}; check the URL and survey.sources storage_options") from None
-    return filesystem, path
-
-
-@contextmanager
-def _explained(url: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what a store's client raises into one SourceError with its remedy."""
-    try:
-        yield
-    except passing:
-        raise
-    except _client_errors() as error:
-        raise SourceError(_what_happened(url, error)) from None
-
-
-def _client_errors() -> tuple[type[Exception], ...]:
-    """What clients raise; their modules are there once they have been used."""
-    errors: list[type[Exception]] = [OSError]
-    if exceptions := sys.modules.get("botocore.exceptions"):
-        errors += [exceptions.BotoCoreError, exceptions.ClientError]
-    if aiohttp := sys.modules.get("aiohttp"):
-        errors += [aiohttp.ClientError]
-    return tuple(errors)
-
-
-def _what_happened(url: str, error: Exception) -> str:
-    protocol = url.partition("://")[0]
-    detail = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.errno == errno.EBUSY:  # s3fs asks for the very ETag that was listed
-        return f"{url} changed after it was listed; run the same command again, and it is read anew"
-    if isinstance(error, FileNotFoundError):
-        what = "file, or no answer" if protocol.startswith("http") else "bucket, folder or file"
-        return f"{url}: no such {what}; check the path of this source in survey.sources"
-    if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
-        remedy = _REMEDY.get(protocol, "set the credentials of this store as fsspec documents for its protocol")
-        return f"{url}: access denied ({detail}); {remedy}"
-    return f"{url}: the store cannot be reached or failed ({detail}); check the network and endpoint_url, and try again"
+    return connect(root.url, root.options)

@@ -34,7 +34,7 @@ def lineage(results: Sequence[Manifest], files: Manifest) -> dict[str, Any]:
 def sources(files: Manifest) -> list[dict[str, Any]]:
     """Name, licence, digest of all files, their number and bytes of each source, in their order."""
     entries: dict[str, list[tuple[str, int, str]]] = {}
-    for line in _json_lines(files.folder / "files.jsonl"):
+    for line in _json_lines(files.file("files.jsonl")):
         entries.setdefault(line["source"], []).append((line["path"], line["size_bytes"], line["sha256"]))
     return [
         {
@@ -44,7 +44,7 @@ def sources(files: Manifest) -> list[dict[str, Any]]:
             "files": len(entries.get(line["name"], [])),
             "bytes": sum(size for _, size, _ in entries.get(line["name"], [])),
         }
-        for line in _json_lines(files.folder / "sources.jsonl")
+        for line in _json_lines(files.file("sources.jsonl"))
     ]
 
 

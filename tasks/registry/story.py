@@ -92,7 +92,7 @@ def tell(
         results=results,
         gate=gate,
         samples=_read(bundle / "samples.json"),
-        cleaned=_read(found["clean"].folder / "report.json") if "clean" in found else {},
+        cleaned=_read(found["clean"].file("report.json")) if "clean" in found else {},
         languages=languages,
         scripts=scripts,
         curve=_curve(trained),
@@ -117,7 +117,7 @@ def _curve(trained: Sequence[Manifest]) -> list[dict[str, Any]]:
     """Of the last phase."""
     if not trained:
         return []
-    points = [p for p in read_points(trained[-1].folder / "logs" / "metrics.jsonl") if p.get("val_loss") is not None]
+    points = [p for p in read_points(trained[-1].file("logs/metrics.jsonl")) if p.get("val_loss") is not None]
     if len(points) <= _CURVE_ROWS:
         return points
     last = len(points) - 1

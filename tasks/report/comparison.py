@@ -118,7 +118,7 @@ def _losses(run: RunResults) -> dict[tuple[str, int], tuple[str, float]]:
 
 def _documents(run: RunResults) -> Path | None:
     result = run.results.get("evaluate")
-    path = None if result is None else result.folder / "documents" / "test.arrow"
+    path = None if result is None else result.file("documents/test.arrow")
     return path if path is not None and path.exists() else None
 
 

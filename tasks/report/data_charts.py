@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tasks.report.bars import Bar, bar_chart
-from tasks.report.documents import SELECTING, Measured, bin_labels, count_rejected, measure_documents
+from tasks.report.documents import SELECTING, Measured, bin_labels, count_rejected, measure_documents, reasons_of
 from tasks.report.markup import Html, Part, details, figure, join, table, tag
 from tasks.report.numerals import share, size
 from tasks.report.plots import histogram
@@ -18,7 +18,7 @@ _SHOWN_RULES = 14
 
 def data_body(run: RunResults) -> Html:
     """Charts and tables of the data stages."""
-    before = measure_documents(run.results["ingest"]) if "ingest" in run.results else None
+    before = measure_documents(run.results["ingest"]) if _is_here(run, "ingest", "kept/*.arrow") else None
     after = _last_documents(run)
     charts = [*_funnel(run), *_reasons(run), *_lengths(run, before, after), *_languages(after), *_tokenizer(run)]
     return join([tag("div", *charts, class_="charts"), *_sources(run), *_removed(run)])
@@ -76,11 +76,13 @@ def _reasons(run: RunResults) -> Iterator[Html]:
 def _dropped(run: RunResults) -> Iterator[tuple[str, str, dict[str, int]]]:
     """Stage, rule and documents by source."""
     for stage in SELECTING:
-        if stage in run.results:
+        if _is_here(run, stage, "rejected/*.arrow"):
             found: dict[str, dict[str, int]] = {}
             for (source, rule), docs in count_rejected(run.results[stage]).items():
                 found.setdefault(rule, {})[source] = docs
             yield from ((stage, rule, parts) for rule, parts in found.items())
+        elif stage in run.results:
+            yield from ((stage, rule, {"": docs}) for rule, docs in reasons_of(_counts(run, stage)).items())
 
 
 def _lengths(run: RunResults, before: Measured | None, after: Measured | None) -> Iterator[Html]:
@@ -170,8 +172,14 @@ def _last_documents(run: RunResults) -> Measured | None:
     """The documents that are used, of the last stage that has any."""
     for stage, pattern in (("decontaminate", "train/*.arrow"), ("dedup", "kept/*.arrow"), ("clean", "kept/*.arrow")):
         if stage in run.results:
-            return measure_documents(run.results[stage], pattern, scripts=True)
+            here = _is_here(run, stage, pattern)
+            return measure_documents(run.results[stage], pattern, scripts=True) if here else None
     return None
+
+
+def _is_here(run: RunResults, stage: str, pattern: str) -> bool:
+    """Whether the documents of a stage lie on this machine: for a chart none are fetched from a shared store."""
+    return stage in run.results and run.results[stage].is_here(pattern)
 
 
 def _counts(run: RunResults, stage: str) -> dict[str, int]:

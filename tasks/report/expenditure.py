@@ -68,7 +68,7 @@ def expenditure(trained: Sequence[Manifest], settings: RunParams) -> Expenditure
 
 
 def _flops(trained: Manifest) -> tuple[float, Words]:
-    config = read_json(trained.folder / "model" / "config.json") or {}
+    config = read_json(trained.file("model/config.json")) or {}
     tokens, parameters = trained.metrics.counts["tokens"], trained.metrics.counts["parameters"]
     if config.get("model_type") in FAMILIES:
         context = round(tokens / trained.metrics.counts["steps"] / trained.params["batch_blocks"])

@@ -15,6 +15,9 @@ from tasks.training.curve import read_points
 from tasks.training.stopping.observation import StopDecision
 from tasks.training.stopping.record import FILE_NAME, LastReading, decisions, last_readings
 
+FILES_READ = ("logs/*", "stop.json", "model/config.json")
+"""What is read of a training."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -57,7 +60,7 @@ class RunResults:
     def json(self, stage: str, name: str) -> Any:
         """A JSON file of a stage's result; None where there is none."""
         result = self.results.get(stage)
-        return None if result is None else read_json(result.folder / name)
+        return None if result is None else read_json(result.file(name))
 
     @property
     def gone(self) -> list[str]:
@@ -68,7 +71,7 @@ class RunResults:
     def bundle(self) -> Path | None:
         """The folder of the released model."""
         result = self.results.get("release")
-        return None if result is None else result.folder / "bundle"
+        return None if result is None else result.folder_with("bundle/*.*") / "bundle"
 
     @property
     def seconds(self) -> float | None:
@@ -84,7 +87,7 @@ def read_results(store: Store, record: RunRecord) -> RunResults:
     found = {stage: store.find(stage, done.fingerprint) for stage, done in record.stages.items()}
     results = {stage: result for stage, result in found.items() if result is not None}
     trainings = [
-        Training(stage, result.folder, result.params, result)
+        Training(stage, result.folder_with(*FILES_READ), result.params, result)
         for stage, result in results.items()
         if work_of(stage) == "train"
     ]

@@ -1,10 +1,11 @@
-"""A workshop for the tests of export, compress, release and register: small models, sealed as training leaves them."""
+"""A workshop for the tests of export, compress, release and register, and an S3 server on loopback."""
 
 import json
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from shutil import copytree
@@ -418,3 +419,40 @@ def _kill_the_rank_at(out: Path, step: int) -> threading.Thread:
 def kill_the_rank_at() -> Callable[[Path, int], threading.Thread]:
     """`kill_the_rank_at(out, step)`: see above."""
     return _kill_the_rank_at
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """The address of an empty S3 server."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """A client of the server, with the bucket `corpus`; the environment holds its credentials."""
+    import boto3
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    client = boto3.client("s3", endpoint_url=s3_server)
+    client.create_bucket(Bucket="corpus")
+    yield client
+    for item in client.list_objects_v2(Bucket="corpus").get("Contents", []):
+        client.delete_object(Bucket="corpus", Key=item["Key"])
+    client.delete_bucket(Bucket="corpus")
+    client.close()

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from params.base import Params
-from params.errors import StoreError
+from params.errors import DamagedError, StoreError
 from params.run import RunParams
 from tasks.artifacts.manifest import Manifest, Metrics, Timing
 from tasks.artifacts.record import RunRecord
+from tasks.artifacts.remote import RemoteStore
+from tasks.artifacts.sharing import Sharing
 from tasks.artifacts.store import Store
 from tasks.context import Run
 from tasks.stage import Stage, stage, summary
@@ -196,6 +198,8 @@ from params.base import Params
 from params.run import RunParams
 from tasks.artifacts.manifest import Metrics
 from tasks.artifacts.record import RunRecord
+from tasks.artifacts.remote import RemoteStore
+from tasks.artifacts.sharing import Sharing
 from tasks.artifacts.store import Store
 from tasks.context import Run
 from tasks.stage import stage
@@ -277,3 +281,86 @@ def test_a_full_disk_is_named_with_the_remedy_and_the_next_call_goes_on(tmp_path
         run.store.release()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def sharing_run(root: Path, shared: Path) -> Run:
+    """A run of a home that shares its results."""
+    store = Store(root / "store", Sharing(RemoteStore(f"file://{shared}", patience_s=0)))
+    return Run(store, RunParams(workers=2), RunRecord.begin("test", {}))
+
+
+def test_a_second_home_makes_nothing_that_the_shared_store_has(
+    tmp_path: Path, write: Stage, double: Stage, calls: list[str]
+):
+    one, two = (sharing_run(tmp_path / name, tmp_path / "shared") for name in ("one", "two"))
+    made = make(double, Text(), make(write, Text(), run=one), run=one)
+    written = make(write, Text(), run=two)
+    found = make(double, Text(), written, run=two)
+    assert calls == ["write", "double"]
+    assert found.digest == made.digest
+    assert two.record.stages["double"].reused
+    assert not (written.place / "text").exists()  # nothing has read it
+    assert (found.folder / "text").read_text() == "abcabc"
+    assert len(two.store.shared.store.records()) == 2
+
+
+def test_a_planning_run_finds_what_the_shared_store_has_and_takes_nothing(tmp_path: Path, write: Stage):
+    make(write, Text(), run=sharing_run(tmp_path / "one", tmp_path / "shared"))
+    plan = sharing_run(tmp_path / "two", tmp_path / "shared")
+    plan.plan = []
+    found = write(Text(), run=plan)
+    assert [(step.stage, step.would_run) for step in plan.plan] == [("write", False)]
+    assert not found.is_pending
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("harm", ["change", "lose"])
+def test_an_input_damaged_in_the_shared_store_is_made_anew_and_mended_there(
+    tmp_path: Path, write: Stage, double: Stage, calls: list[str], harm: str, caplog: pytest.LogCaptureFixture
+):
+    made = make(write, Text(), run=sharing_run(tmp_path / "one", tmp_path / "shared"))
+    stored = tmp_path / "shared" / "write" / made.fingerprint / made.files[-1].sha256
+    assert made.files[-1].path == "text"
+    stored.write_text("abd") if harm == "change" else stored.unlink()
+    two = sharing_run(tmp_path / "two", tmp_path / "shared")
+    twice = make(double, Text(), make(write, Text(), run=two), run=two)
+    assert calls == ["write", "double", "write", "double"]
+    assert (twice.folder / "text").read_text() == "abcabc"
+    assert f"{stored}: " in caplog.text
+    three = sharing_run(tmp_path / "three", tmp_path / "shared")
+    assert make(write, Text(), run=three).file("text").read_text() == "abc"
+    assert calls == ["write", "double", "write", "double"]
+
+
+def test_damage_to_a_result_that_comes_out_otherwise_ends_the_run_and_the_next_goes_through(
+    tmp_path: Path, double: Stage, calls: list[str]
+):
+    @stage(version=1)
+    def write(params: Text, *, out: Path, run: Run) -> Metrics:
+        """Write what no two machines write alike."""
+        calls.append("write")
+        (out / "text").write_text(f"abc{len(calls)}")
+        return Metrics()
+
+    made = make(write, Text(), run=sharing_run(tmp_path / "one", tmp_path / "shared"))
+    (tmp_path / "shared" / "write" / made.fingerprint / made.files[0].sha256).unlink()
+    two = sharing_run(tmp_path / "two", tmp_path / "shared")
+    with pytest.raises(DamagedError, match="run the same command again, and write is made and stored anew"):
+        make(double, Text(), make(write, Text(), run=two), run=two)
+    two.store.release()
+    again = sharing_run(tmp_path / "two", tmp_path / "shared")
+    written = make(write, Text(), run=again)
+    assert written.digest != made.digest
+    make(double, Text(), written, run=again)
+    three = sharing_run(tmp_path / "three", tmp_path / "shared")
+    assert make(write, Text(), run=three).digest == written.digest
+
+
+def test_a_result_damaged_here_comes_whole_from_the_shared_store(tmp_path: Path, write: Stage, calls: list[str]):
+    first = sharing_run(tmp_path / "one", tmp_path / "shared")
+    made = make(write, Text(), run=first)
+    first.store.release()
+    (made.folder / "text").unlink()
+    again = make(write, Text(), run=sharing_run(tmp_path / "one", tmp_path / "shared"))
+    assert calls == ["write"]
+    assert (again.folder / "text").read_text() == "abc"

@@ -178,6 +178,22 @@ def test_a_protocol_without_its_package_or_without_any_is_named(monkeypatch: pyt
         list_remote(RemoteRoot.of("s3://corpus/without-package", {}))
 
 
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("gs://corpus/raw", "pip install gcsfs"),
+        ("abfs://corpus/raw", "pip install adlfs"),
+        ("sftp://host/raw", "pip install paramiko"),
+        ("smb://host/share/raw", "pip install smbprotocol"),
+        ("webdav://host/raw", "pip install webdav4"),
+    ],
+)
+def test_what_a_protocol_lacks_is_told_with_the_command_that_installs_it(url: str, command: str):
+    protocol = url.partition(":")[0]
+    with pytest.raises(SourceError, match=f"{url}: {protocol}:// needs a package that is not installed; {command}$"):
+        list_remote(RemoteRoot.of(url, {}))
+
+
 def test_other_protocols_of_fsspec_work_alike(tmp_path: Path, run: Run, seal: Seal, caplog: pytest.LogCaptureFixture):
     memory = fsspec.filesystem("memory")
     memory.pipe({"/corpus/a.txt": b"one", "/corpus/sub/b.jsonl": b'{"text": "two"}\n'})
