@@ -61,7 +61,7 @@ def evaluate(
         device=chosen_device(run.settings.device),
     )
     sets = {split: held_out(params, splits, split) for split in SPLITS}
-    talk = held_out_talk(params, examples, model.folder / "model") if examples is not None else None
+    talk = held_out_talk(params, examples, model.folder_with("model/**") / "model") if examples is not None else None
     done = evaluate_model(trained, params, sets, training=splits.paths("train/*.arrow"), talk=talk)
     for split, losses in done.losses.items():
         write_losses(out / "documents" / f"{split}.arrow", losses)

@@ -1,5 +1,6 @@
 """Files of a store behind a URL, each put whole or not at all, and asked for again while nobody answers."""
 
+import errno
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 from params.errors import StoreError
 from tasks.artifacts.digest import digest_stream
+from tasks.artifacts.space import full_disk
 from tasks.files.connection import Setting, client_errors, connect, explained, is_refusal
 
 Answer = TypeVar("Answer")
@@ -47,7 +49,16 @@ class Objects:
 
     def download(self, name: str, to: Path) -> None:
         """Write a file's bytes to a path. Raises FileNotFoundError."""
-        self._asked(name, lambda filesystem, path: filesystem.get_file(path, str(to)))
+
+        def get(filesystem: Any, path: str) -> None:
+            try:
+                filesystem.get_file(path, str(to))
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise full_disk(to.parent) from None
+                raise
+
+        self._asked(name, get)
 
     def put(self, name: str, data: bytes) -> None:
         """Write or replace a file."""

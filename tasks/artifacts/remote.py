@@ -29,6 +29,8 @@ Key = tuple[str, str]
 _OWN_NAMES = {".", MANIFEST_NAME, AWAY_NAME}
 MARK = "gristmill-store.json"
 _RUNS = "runs"
+_TIMES = ("LastModified", "mtime", "created", "updated")
+"""How file systems call the time at which a file was written, the surest first."""
 _PATIENCE_S = 30.0
 """Longer than a server takes to start anew."""
 
@@ -189,7 +191,7 @@ def _stored(key: Key, files: Sequence[tuple[str, Mapping[str, Any]]]) -> Stored:
 
 
 def _time_of(info: Mapping[str, Any]) -> datetime | None:
-    at = next((info[name] for name in ("LastModified", "mtime", "created", "updated") if info.get(name) is not None), None)
+    at = next((info[name] for name in _TIMES if info.get(name) is not None), None)
     if isinstance(at, int | float):
         return datetime.fromtimestamp(at, UTC)
     if isinstance(at, str):
