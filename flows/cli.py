@@ -27,6 +27,7 @@ from flows import (
     ui,
     usage,
 )
+from flows.command_help import Parser
 from flows.console import end_at_once, report_crash, say
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -59,12 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="gristmill",
-        description=manual.ABOUT,
-        epilog=manual.EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    top = Parser(prog="gristmill", description=manual.ABOUT, epilog=manual.EXIT_CODES)
     top.add_argument("--version", action="version", version=f"gristmill {version('gristmill')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _add_runs_of_the_pipeline(commands)
@@ -83,9 +79,7 @@ def _add(
     commands: Commands, name: str, command: Command, *, help: str, about: str, home: str | None = None
 ) -> argparse.ArgumentParser:
     """A command with its description and examples; every command takes --home, whose default is `home`."""
-    added = commands.add_parser(
-        name, help=help, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    added = commands.add_parser(name, help=help, description=about)
     about_home = "home folder (default: GRISTMILL_HOME or ./.gristmill)"
     added.add_argument("--home", type=Path, metavar="DIR", default=home, help=about_home)
     added.set_defaults(command=command)

@@ -38,7 +38,6 @@ def add_parser(commands: Commands) -> None:
         "generate",
         help="write text with a model",
         description=GENERATE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.add_argument("prompt", nargs="*", help="texts to continue (default: standard input)")
     added.add_argument("--home", type=Path, metavar="DIR", help="home folder (default: GRISTMILL_HOME or ./.gristmill)")

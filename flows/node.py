@@ -25,7 +25,6 @@ def add_parser(commands: Commands) -> None:
         "node",
         help="take part in another machine's training",
         description=NODE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     added.add_argument("rendezvous", metavar="HOST:PORT", help="run.rendezvous of the run")
     added.add_argument("--rank", type=int, metavar="K", help="1, 2 … below run.nodes (default: as the scheduler says)")

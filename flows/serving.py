@@ -27,9 +27,7 @@ _NEEDED = ("fastapi", "httptools", "prometheus_client", "uvicorn")
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """The command's arguments."""
-    added = commands.add_parser(
-        "serve", help="answer over HTTP", description=SERVE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    added = commands.add_parser("serve", help="answer over HTTP", description=SERVE)
     added.add_argument(
         "model",
         nargs="?",
