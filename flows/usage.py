@@ -51,8 +51,11 @@ def publish_usage(run: Run) -> None:
     earlier = [record for record in run_records(run.store.root) if record.preset == run.record.preset]
     records = [record for record in earlier if record.run_id != run.record.run_id and record.stages] + [run.record]
     records = records[-_LAST_IN_PREFECT:]
-    rows: list[list[str]] = [["stage", "figure", *(record.run_id for record in records)]]
-    rows += [[row.stage, FIGURES[row.figure][0], *_cells(row)] for row in usage_rows(records)]
+    names = [record.run_id for record in records]
+    rows = [
+        {"stage": row.stage, "figure": FIGURES[row.figure][0], **dict(zip(names, _cells(row), strict=True))}
+        for row in usage_rows(records)
+    ]
     create_table_artifact(table=rows, key="usage", description="What stages took of time, memory, disk and money")
 
 

@@ -1,5 +1,12 @@
 """What stages took, over several runs."""
 
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
 from flows.usage import UsageRow, usage_rows
 from tasks.artifacts.record import RunRecord, StageRecord
 
@@ -28,7 +35,7 @@ def test_a_stage_that_was_reused_took_nothing_and_one_not_come_to_has_no_figure(
     ]
 
 
-def test_the_figures_of_a_finished_run_are_printed_and_in_prefect(finished, shell, finished_record):
+def test_the_figures_of_a_finished_run_are_printed_and_in_prefect(finished, shell, finished_record, home: Path):
     said = shell("runs", "usage", "--preset", "tiny")
     assert said.returncode == 0, said.stderr
     titles = [line for line in said.stdout.splitlines() if line and line[0].isalpha()]
@@ -36,3 +43,8 @@ def test_the_figures_of_a_finished_run_are_printed_and_in_prefect(finished, shel
     train = finished_record["stages"]["train"]
     assert train["cpu_s"] > 0
     assert train["peak_rss_mb"] > 0
+    sql = f"select data from artifact where key = 'usage' and flow_run_id = '{finished_record['flow_run_id']}'"
+    with closing(sqlite3.connect(f"file:{home / 'prefect' / 'prefect.db'}?mode=ro", uri=True)) as database:
+        ((table,),) = database.execute(sql).fetchall()
+    rows = {(row["stage"], row["figure"]): row for row in json.loads(json.loads(table))}
+    assert float(rows["train", "CPU seconds"][finished_record["run_id"]]) == pytest.approx(train["cpu_s"], abs=0.051)
