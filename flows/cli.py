@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = Parser(prog="gristmill", description=manual.ABOUT, epilog=manual.EXIT_CODES)
+    top: argparse.ArgumentParser = Parser(prog="gristmill", description=manual.ABOUT, epilog=manual.EXIT_CODES)
     top.add_argument("--version", action="version", version=f"gristmill {version('gristmill')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _add_runs_of_the_pipeline(commands)
