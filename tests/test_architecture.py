@@ -186,3 +186,27 @@ def _is_stage(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and any(
         isinstance(decorator, ast.Call) and _is_name(decorator.func, "stage") for decorator in node.decorator_list
     )
+
+
+BENCHES = sorted((ROOT / "tests" / "bench").glob("*.py"))
+
+
+def names_in(module: str) -> set[str]:
+    """What can be imported from one of our modules: what it defines or imports, and the modules in it."""
+    folder = ROOT / module.replace(".", "/")
+    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    found = {node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found | {path.stem for path in folder.glob("*") if path.is_dir() or path.suffix == ".py"}
+
+
+@pytest.mark.parametrize("path", BENCHES, ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_of_ours_is_still_there(path):
+    imports = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    ours = [node for node in imports if node.module.split(".")[0] in PACKAGES]
+    gone = [f"{node.module}.{a.name}" for node in ours for a in node.names if a.name not in names_in(node.module)]
+    assert gone == []

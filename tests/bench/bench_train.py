@@ -2,6 +2,8 @@
 
     make bench-train ARGS="--seeds 3 --folder ~/.cache/gristmill-bench/train"
     make bench-train ARGS=--quick        some minutes: a smaller model, fewer tokens, one seed
+    make bench-train ARGS="--only default --seeds 1"
+    make bench-train ARGS=--resume       go on with what a call that was stopped has measured (hours on a laptop)
 
 Prints `BENCH name value unit` lines; ratios are theirs over ours. Every run is a process of its own, on the same model,
 text, blocks and document masks; ours is the `train` stage with its worker, checkpoints and logging. Each side's seed
@@ -27,7 +29,7 @@ sys.path.insert(0, str(HERE))
 import torch  # noqa: E402
 import train_text  # noqa: E402
 from train_peak import matrix_peak, step_flops  # noqa: E402
-from train_sides import CONTEXT, Outcome, Sides  # noqa: E402
+from train_sides import CONTEXT, Measured, Outcome, Sides  # noqa: E402
 
 from params.train import ModelParams  # noqa: E402
 from tasks.context import num_cores  # noqa: E402
@@ -67,52 +69,73 @@ def main() -> None:
     plan = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as scratch:
         text = train_text.make_text(arguments.folder)
-        sides = Sides(Path(scratch), text, arguments.threads or num_cores())
+        measured = Measured(arguments.folder / "measured.jsonl", resume=arguments.resume)
+        sides = Sides(Path(scratch), text, arguments.threads or num_cores(), measured)
         bench("text.tokens", text.shards.metrics.counts["train_tokens"], "tokens")
-        bench_rates(sides, plan)
-        bench_step_times(sides, plan)
-        bench_times(sides, plan, seeds=1 if arguments.quick else arguments.seeds)
+        seeds = range(1, 1 + (1 if arguments.quick else arguments.seeds))
+        for name in arguments.only:
+            PARTS[name](sides, plan, seeds)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--resume", action="store_true", help="take what the last call measured before it was stopped")
     parser.add_argument("--threads", type=int, help="of every side; one per core when left out")
     parser.add_argument("--folder", type=Path, default=Path.home() / ".cache" / "gristmill-bench" / "train")
     return parser.parse_args()
 
 
-def bench_times(sides: Sides, plan: Plan, *, seeds: int) -> None:
-    """Time to the Trainer's losses, one seed after the other, the sides in turn."""
-    model = MODELS[plan.model]
-    rate = best_rate(sides, plan)
-    ratios: dict[str, list[float]] = {}
+def bench_default(sides: Sides, plan: Plan, seeds: range) -> None:
+    """Time to the loss of the Trainer as it comes, one seed after the other, the sides in turn."""
+    model, ratios = MODELS[plan.model], Ratios()
+    for seed in seeds:
+        theirs = sides.trainer(model, plan.default_tokens, seed=seed)
+        ratios.note(
+            "time_vs_trainer_default", theirs, reach(theirs.loss, plan.ours_to_default, ours(sides, model, seed))
+        )
+    ratios.report()
 
-    def note(name: str, theirs: Outcome, ours: Outcome) -> None:
-        ratios.setdefault(name, []).append(theirs.train_s / ours.train_s)
-        ratios.setdefault(f"{name}_whole", []).append(theirs.wall_s / ours.wall_s)
-        ratios.setdefault(f"{name}_tokens", []).append(theirs.tokens / ours.tokens)
 
-    for seed in range(1, seeds + 1):
-        default = sides.trainer(model, plan.default_tokens, seed=seed)
-        note("time_vs_trainer_default", default, reach(default.loss, plan.ours_to_default, ours(sides, model, seed)))
+def bench_tuned(sides: Sides, plan: Plan, seeds: range) -> None:
+    """Time to the loss of the tuned Trainer, ours with the default recipe and ours with AdamW."""
+    model, rate, ratios = MODELS[plan.model], best_rate(sides, plan), Ratios()
+    for seed in seeds:
         tuned = sides.trainer(model, plan.tuned_tokens, seed=seed, learning_rate=rate, **TUNED)
         fast = reach(tuned.loss, plan.ours_to_tuned, ours(sides, model, seed))
-        note("time_vs_trainer_tuned", tuned, fast)
+        ratios.note("time_vs_trainer_tuned", tuned, fast)
         adamw = reach(tuned.loss, plan.adamw_to_tuned, ours(sides, model, seed, optimizer={"name": "adamw"}))
-        note("time_vs_adamw", adamw, fast)
-    for name, values in ratios.items():
-        bench(name, statistics.median(values), "x")
-        if len(values) > 1:
-            bench(f"{name}_spread", max(values) - min(values), "x")
+        ratios.note("time_vs_adamw", adamw, fast)
+    ratios.report()
+
+
+class Ratios:
+    """Theirs over ours, by name, one for each seed."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def note(self, name: str, theirs: Outcome, ours: Outcome) -> None:
+        """Of the time, of the time with all around it, and of the tokens."""
+        self._values.setdefault(name, []).append(theirs.train_s / ours.train_s)
+        self._values.setdefault(f"{name}_whole", []).append(theirs.wall_s / ours.wall_s)
+        self._values.setdefault(f"{name}_tokens", []).append(theirs.tokens / ours.tokens)
+
+    def report(self) -> None:
+        """The middle one, and how far the seeds lie apart."""
+        for name, values in self._values.items():
+            bench(name, statistics.median(values), "x")
+            if len(values) > 1:
+                bench(f"{name}_spread", max(values) - min(values), "x")
 
 
 def best_rate(sides: Sides, plan: Plan) -> float:
-    """The learning rate at which the tuned Trainer ends lowest."""
+    """The learning rate at which the tuned Trainer ends lowest; the run with the first seed is timed as well."""
     model = MODELS[plan.model]
     losses = {
-        rate: sides.trainer(model, plan.tuned_tokens, seed=0, learning_rate=rate, **TUNED).loss
+        rate: sides.trainer(model, plan.tuned_tokens, seed=1, learning_rate=rate, **TUNED).loss
         for rate in plan.learning_rates
     }
     best = min(losses, key=losses.__getitem__)
@@ -144,15 +167,17 @@ def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome
     return reached
 
 
-def bench_rates(sides: Sides, plan: Plan) -> None:
+def bench_rates(sides: Sides, plan: Plan, _seeds: range) -> None:
     """Tokens a second against a bare loop, in turn, and as a share of what matrix products reach here."""
     model, tokens = MODELS[plan.model], plan.rate_steps * 8 * CONTEXT
     rates: dict[str, list[float]] = {}
-    for _ in range(3):
+    for turn in range(3):
         rates.setdefault("peak", []).append(matrix_peak(sides.threads))
         for name in ("adamw", "muon"):
-            rates.setdefault(f"bare.{name}", []).append(sides.bare(model, tokens, optimizer=name).tokens_per_s)
-            mine = sides.ours(model, tokens, seed=1, optimizer={"name": name}, batch_blocks=8)
+            rates.setdefault(f"bare.{name}", []).append(
+                sides.bare(model, tokens, optimizer=name, turn=turn).tokens_per_s
+            )
+            mine = sides.ours(model, tokens, seed=1 + turn, optimizer={"name": name}, batch_blocks=8)
             rates.setdefault(f"ours.{name}", []).append(mine.tokens_per_s)
     best = {name: max(values) for name, values in rates.items()}
     for name in ("adamw", "muon"):
@@ -164,7 +189,7 @@ def bench_rates(sides: Sides, plan: Plan) -> None:
     bench("share_of_peak", used / best["peak"], "")
 
 
-def bench_step_times(sides: Sides, plan: Plan) -> None:
+def bench_step_times(sides: Sides, plan: Plan, _seeds: range) -> None:
     """Milliseconds a step of 8 blocks with the default optimizer, by model size."""
     for name in plan.step_models:
         outcome = sides.ours(MODELS[name], 30 * 8 * CONTEXT, seed=1, batch_blocks=8)
@@ -175,6 +200,8 @@ def bench(name: str, value: float, unit: str) -> None:
     """One figure."""
     print(f"BENCH {name} {value:.4g} {unit}".rstrip(), flush=True)
 
+
+PARTS = {"rates": bench_rates, "steps": bench_step_times, "default": bench_default, "tuned": bench_tuned}
 
 if __name__ == "__main__":
     torch.set_float32_matmul_precision("high")

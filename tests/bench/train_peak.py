@@ -5,7 +5,7 @@ import time
 import torch
 
 from params.train import ModelParams
-from tasks.model.build import gated_ffn_width
+from tasks.model.shape import gated_ffn_width
 
 SIZES = ((2048, 384, 1024), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 4096))
 ROUNDS = 7

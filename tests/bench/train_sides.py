@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,26 @@ class Outcome:
         return self.tokens / self.train_s
 
 
+class Measured:
+    """Outcomes by what was run, in a file, so that a benchmark of hours can be stopped and go on."""
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self._path = path
+        if not resume:
+            path.unlink(missing_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self._outcomes = {key: Outcome(**found) for key, found in map(json.loads, lines)}
+
+    def get(self, task: dict[str, Any], run: Callable[[], Outcome]) -> Outcome:
+        """What was measured, or is now."""
+        key = json.dumps(task, sort_keys=True)
+        if key not in self._outcomes:
+            self._outcomes[key] = run()
+            with self._path.open("a") as file:
+                file.write(json.dumps([key, asdict(self._outcomes[key])]) + "\n")
+        return self._outcomes[key]
+
+
 @dataclass
 class Sides:
     """Runs of one model on one text."""
@@ -53,14 +74,27 @@ class Sides:
     folder: Path
     text: train_text.Text
     threads: int
-    done: list[dict[str, Any]] = field(default_factory=list)
+    measured: Measured
 
     def ours(self, model: ModelParams, tokens: int, *, seed: int, **recipe: Any) -> Outcome:
         """Train through the stage itself: job file, torchrun, worker, loop, checkpoints; in a fresh folder."""
+        defaults = {"model": model.model_dump(), "seed": seed, "stop": {"max_tokens": tokens}}
+        quiet = {"record_every_steps": RECORDED, "eval_every_steps": NEVER, "eval_blocks": EVAL_BLOCKS}
+        params = TrainParams.model_validate(defaults | quiet | recipe)
+        task = {"kind": "ours", "params": params.model_dump(mode="json"), "threads": self.threads}
+        return self.measured.get(task, lambda: self._note("ours", recipe, self._train(params)))
+
+    def trainer(self, model: ModelParams, tokens: int, *, seed: int, batch_blocks: int = 8, **recipe: Any) -> Outcome:
+        """Train with transformers' Trainer; without a recipe as it does by default."""
+        return self._peer("trainer", model, tokens, seed, batch_blocks, recipe)
+
+    def bare(self, model: ModelParams, tokens: int, *, optimizer: str, turn: int, batch_blocks: int = 8) -> Outcome:
+        """Train in a loop of nothing but PyTorch; another turn is another seed."""
+        return self._peer("bare", model, tokens, 1 + turn, batch_blocks, {"optimizer": optimizer})
+
+    def _train(self, params: TrainParams) -> Outcome:
         from tasks.train import train
 
-        defaults = {"model": model, "seed": seed, "stop": {"max_tokens": tokens}, "record_every_steps": RECORDED}
-        params = TrainParams.model_validate(defaults | {"eval_every_steps": NEVER, "eval_blocks": EVAL_BLOCKS} | recipe)
         out = self.folder / "ours"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -73,15 +107,7 @@ class Sides:
         step_s = (last["time_ms"] - first["time_ms"]) / 1000 / (last["step"] - first["step"])
         steps = metrics.counts["steps"]
         loss, tokens = metrics.values["final_val_loss"], metrics.counts["tokens"]
-        return self._note("ours", recipe, Outcome(loss, tokens, steps, step_s * steps, wall_s))
-
-    def trainer(self, model: ModelParams, tokens: int, *, seed: int, batch_blocks: int = 8, **recipe: Any) -> Outcome:
-        """Train with transformers' Trainer; without a recipe as it does by default."""
-        return self._peer("trainer", model, tokens, seed, batch_blocks, recipe)
-
-    def bare(self, model: ModelParams, tokens: int, *, optimizer: str, batch_blocks: int = 8) -> Outcome:
-        """Train in a loop of nothing but PyTorch."""
-        return self._peer("bare", model, tokens, 1, batch_blocks, {"optimizer": optimizer})
+        return Outcome(loss, tokens, steps, step_s * steps, wall_s)
 
     def _peer(
         self, kind: str, model: ModelParams, tokens: int, seed: int, batch_blocks: int, recipe: dict[str, Any]
@@ -98,12 +124,15 @@ class Sides:
             "bf16": kind == "bare" or bool(recipe.get("bf16")),
             "threads": self.threads,
             "eval_blocks": EVAL_BLOCKS,
-            "out": str(self.folder / "peer"),
         }
-        command = [sys.executable, str(HERE / "train_peer.py"), json.dumps(task)]
+        return self.measured.get(task, lambda: self._note(kind, recipe, self._run_peer(task)))
+
+    def _run_peer(self, task: dict[str, Any]) -> Outcome:
+        given = json.dumps(task | {"out": str(self.folder / "peer")})
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads), "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, str(HERE / "train_peer.py"), given]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-        return self._note(kind, recipe, Outcome(**json.loads(done.stdout.splitlines()[-1])))
+        return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 
     def _note(self, side: str, recipe: dict[str, Any], outcome: Outcome) -> Outcome:
         rate = f"{outcome.tokens / 1e6:.3f} M tokens in {outcome.train_s:.1f} s ({outcome.tokens_per_s:,.0f}/s)"
