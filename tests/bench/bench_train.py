@@ -31,7 +31,7 @@ import train_text  # noqa: E402
 from train_peak import matrix_peak, step_flops  # noqa: E402
 from train_sides import CONTEXT, Measured, Outcome, Sides  # noqa: E402
 
-from params.train import ModelParams  # noqa: E402
+from params.model import ModelParams  # noqa: E402
 from tasks.context import num_cores  # noqa: E402
 
 MODELS = {

@@ -4,8 +4,8 @@ import time
 
 import torch
 
-from params.train import ModelParams
-from tasks.model.shape import gated_ffn_width
+from params.model import ModelParams
+from tasks.model.shape import choose_shape
 
 SIZES = ((2048, 384, 1024), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 4096))
 ROUNDS = 7
@@ -30,6 +30,7 @@ def _rate(rows: int, inner: int, columns: int) -> float:
 def step_flops(model: ModelParams, blocks: int, context: int, vocab_size: int) -> float:
     """FLOPs of forward and backward pass of a step: 6 a weight of a product and token, 12 x layers x width x context a
     token for attention, as in PaLM (Chowdhery et al. 2022, appendix B); masked products count in full."""
-    gated = 3 * model.width * (model.ffn_width or gated_ffn_width(model.width))
-    weights = model.layers * (4 * model.width**2 + gated) + vocab_size * model.width
-    return blocks * context * (6 * weights + 12 * model.layers * model.width * context)
+    shape = choose_shape(model, vocab_size=vocab_size, context=context)
+    layer = 4 * shape.width**2 + 3 * shape.width * shape.ffn_width
+    weights = shape.layers * layer + vocab_size * shape.width
+    return blocks * context * (6 * weights + 12 * shape.layers * shape.width * context)

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 import transformers
 
-from params.train import ModelParams
+from params.model import ModelParams
 from tasks.model.build import build_config, hidden_matrices
+from tasks.model.shape import choose_shape
 from tasks.shards.blocks import Blocks, evenly
 from tasks.tokenizer.files import SpecialIds, special_ids
 from tasks.training.batch import Batch, make_batch, num_targets
@@ -68,15 +69,10 @@ def main() -> None:
 
 
 def plain_model(params: ModelParams, data: Data) -> Any:
-    ids = data.ids
-    config = build_config(
-        params,
-        vocab_size=ids.vocab_size,
-        context=data.train.context,
-        begin=ids.begin,
-        end=ids.end,
-        padding=ids.padding,
-    )
+    ids, context = data.ids, data.train.context
+    shape = choose_shape(params, vocab_size=ids.vocab_size, context=context)
+    special = {"begin": ids.begin, "end": ids.end, "padding": ids.padding}
+    config = build_config(shape, vocab_size=ids.vocab_size, context=context, **special)
     return transformers.AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import train_text
 
+from params.model import ModelParams
 from params.run import RunParams
-from params.train import ModelParams, TrainParams
+from params.train import TrainParams
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
