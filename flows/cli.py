@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flows import (
+    classifying,
     generating,
     housekeeping,
     manual,
@@ -204,6 +205,7 @@ def _add_views(commands: Commands) -> None:
 
 def _add_model_commands(commands: Commands) -> None:
     generating.add_parser(commands)
+    classifying.add_parser(commands)
     serving.add_parser(commands)
     measuring.add_commands(partial(_add, commands))
     promoting.add_commands(partial(_add, commands))

@@ -26,6 +26,7 @@ _FIGURES = {
     "val_loss": ("train/final_val_loss", "train/val_loss"),
     "loss": ("train/loss",),
     "test_bits_per_byte": ("evaluate.test/bits_per_byte",),
+    "accuracy": ("evaluate.classification/accuracy",),
     "steps": ("train/steps",),
     "tokens": ("train/tokens",),
     "tokens_per_s": ("train/mean_tokens_per_s", "train/tokens_per_s"),

@@ -94,7 +94,7 @@ def folder_of(model: str | None, home: Home) -> Path:
 
 
 def _continue(model: "LocalModel", sampling: "Sampling", arguments: argparse.Namespace) -> None:
-    prompts = list(_prompts(arguments))
+    prompts = list(read_texts(arguments, field="prompt", by_line=False))
     if not prompts:
         raise ParameterError("no prompt: give one, --file FILE, or text on standard input")
     tokens = [model.prompt_tokens(prompt.text, prompt.where) for prompt in prompts]
@@ -105,45 +105,53 @@ def _continue(model: "LocalModel", sampling: "Sampling", arguments: argparse.Nam
         if arguments.json:
             _print_json({"prompt": prompt, "index": index % number}, texts)
         else:
-            _print(prompt)
+            if model.model.encoder is None:  # else the text is another one, not the prompt's continuation
+                _print(prompt)
             for piece in texts:
                 _print(piece.text)
             _print("\n")
 
 
-def _prompts(arguments: argparse.Namespace) -> Iterator[Prompt]:
-    """The prompts of the arguments and the file; standard input where there are none."""
-    yield from (Prompt(text, f"prompt {number}") for number, text in enumerate(arguments.prompt, start=1))
+def read_texts(arguments: argparse.Namespace, *, field: str, by_line: bool = True) -> Iterator[Prompt]:
+    """The texts of the arguments and the file; where there are none, of standard input: its lines, or all of it."""
+    yield from (Prompt(text, f"{field} {number}") for number, text in enumerate(arguments.prompt, start=1))
     if arguments.file is not None:
-        yield from read_prompts(arguments.file)
+        yield from read_prompts(arguments.file, field)
     elif not arguments.prompt:
         if sys.stdin.isatty():
-            say("Type a text to continue, then Ctrl-D:")
-        if text := decoded(sys.stdin.buffer.read(), "standard input").removesuffix("\n"):
+            say("Type a text, then Ctrl-D:")
+        given = sys.stdin.buffer.read()
+        if by_line:
+            yield from _lines(given, "standard input", field="")
+        elif text := decoded(given, "standard input").removesuffix("\n"):
             yield Prompt(text, "standard input")
 
 
-def read_prompts(path: Path) -> Iterator[Prompt]:
-    """The prompts of a file. Raises ParameterError with the line that is at fault."""
+def read_prompts(path: Path, field: str = "prompt") -> Iterator[Prompt]:
+    """The texts of a file, of .jsonl those of a field. Raises ParameterError with the line that is at fault."""
     try:
-        lines = path.read_bytes().splitlines()
+        whole = path.read_bytes()
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
-    for number, raw in enumerate(lines, start=1):
-        where = f"{path}:{number}"
+    yield from _lines(whole, str(path), field=field if path.suffix == ".jsonl" else "")
+
+
+def _lines(whole: bytes, name: str, *, field: str) -> Iterator[Prompt]:
+    for number, raw in enumerate(whole.splitlines(), start=1):
+        where = f"{name}:{number}"
         if line := decoded(raw, where).removeprefix("\ufeff").strip("\r\n"):
-            yield Prompt(_prompt_in(line, where) if path.suffix == ".jsonl" else line, where)
+            yield Prompt(_text_in(line, where, field) if field else line, where)
 
 
-def _prompt_in(line: str, where: str) -> str:
+def _text_in(line: str, where: str, field: str) -> str:
     try:
         found = json.loads(line)
     except json.JSONDecodeError as error:
         raise ParameterError(f"{where}: not JSON ({error.msg})") from None
-    prompt = found.get("prompt") if isinstance(found, dict) else found
-    if not isinstance(prompt, str):
-        raise ParameterError(f'{where}: no text under "prompt"')
-    return prompt
+    text = found.get(field) if isinstance(found, dict) else found
+    if not isinstance(text, str):
+        raise ParameterError(f'{where}: no text under "{field}"')
+    return text
 
 
 def in_order(pieces: "Iterator[Piece]", number: int) -> "Iterator[tuple[int, Iterator[Piece]]]":

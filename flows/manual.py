@@ -144,6 +144,15 @@ together and printed in order; with one, the text appears as it is made.
   gristmill generate --file prompts.jsonl --json > texts.jsonl
   cat letter.txt | gristmill generate
   gristmill generate --chat --system 'Be brief.'"""
+CLASSIFY = """\
+Tell the labels of texts with a released classifier: texts from arguments, a file or the lines of standard input. A line
+for each: the label, its probability, and the text. Without --model it is the champion, or else the newest version, of
+the model that was registered last.
+
+  gristmill classify "The garden was excellent."
+  gristmill classify --file reviews.txt --model models:/reviews@champion
+  gristmill classify --file reviews.jsonl --json > labels.jsonl
+  cat reviews.txt | gristmill classify --truncate"""
 PULL = """\
 Fetch a released model from the registry: weights for transformers, tokenizer, ONNX variants, card and lineage.
 

@@ -17,6 +17,7 @@ from params.load import parse_assignments
 from tasks.artifacts.store import Store
 
 _GROUPS = ("by_source", "by_language")
+_ENDS = ("_low", "_high")
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -67,10 +68,17 @@ def figure_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
     for name, found in report.items():
         if isinstance(found, Mapping) and "bits_per_byte_low" in found:
             rows += _set_rows(name, found)
-    for name, value in numbers_of({key: value for key, value in report.items() if not _is_set(value)}).items():
-        if ".by_" not in name:
-            rows.append({"figure": name, "value": f"{value:,.6g}", "interval": ""})
+    numbers = numbers_of({key: value for key, value in report.items() if not _is_set(value)})
+    for name, value in numbers.items():
+        if _shown(name) and not name.endswith(_ENDS):
+            ends = [f"{numbers[name + end]:.4f}" for end in _ENDS if name + end in numbers]
+            rows.append({"figure": name, "value": f"{value:,.6g}", "interval": " to ".join(ends)})
     return rows
+
+
+def _shown(name: str) -> bool:
+    """Parts are left out, but for those of a classifier: its labels."""
+    return ".by_" not in name or ".by_label." in name
 
 
 def _set_rows(name: str, found: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -79,6 +87,10 @@ def _set_rows(name: str, found: Mapping[str, Any]) -> list[dict[str, str]]:
         interval = f"{found['bits_per_byte_low']:.4f} to {found['bits_per_byte_high']:.4f}"
         shown = interval if key == "bits_per_byte" else ""
         rows.append({"figure": f"{name}.{key}", "value": f"{found[key]:,.4f}", "interval": shown})
+    for key in ("exact_match", "chrf"):  # of what is written
+        if key in found:
+            ends = [f"{found[key + end]:.4f}" for end in _ENDS if key + end in found]
+            rows.append({"figure": f"{name}.{key}", "value": f"{found[key]:,.4f}", "interval": " to ".join(ends)})
     for group in _GROUPS:
         parts = found.get(group, {})
         for part, figures in parts.items() if len(parts) > 1 else ():

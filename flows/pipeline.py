@@ -11,7 +11,7 @@ from flows.runs import begin_run
 from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
 from flows.usage import publish_usage
 from params.load import load_params
-from params.objective import IN_CHAT, NOT_RELEASED
+from params.objective import BY_ROWS, IN_CHAT, NOT_RELEASED
 from params.pipeline import PipelineParams, Until
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
@@ -92,8 +92,7 @@ def run_chain(p: PipelineParams, preset: str, overrides: dict[str, Any], *, unti
 def chain(p: PipelineParams, run: Run) -> Candidate | None:
     """The stages from raw text to the bundle that may be released; a planning run only walks along them.
 
-    None where training made another model than one that goes on writing a text: evaluation and what follows cannot
-    take it, and the run ends with training.
+    None where training made a model that evaluation and what follows cannot take: the run ends with training.
     """
     check_examples(p)
     check_questions(p.evaluate)
@@ -119,11 +118,12 @@ def learn(p: PipelineParams, text: Prepared, run: Run, *, base: Manifest | None 
     if (objective := final_objective(p, model)) in NOT_RELEASED:
         log.info("%s: the run ends here: evaluate, export and release take no model of %s", model.stage, objective)
         return None
-    examples = (blocks,) if objective in IN_CHAT else ()
+    examples = (blocks,) if objective in (*IN_CHAT, *BY_ROWS) else ()
+    rows = examples if objective in BY_ROWS else ()
     model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
     evaluation = evaluate(p.evaluate, model, clean_splits, *examples, run=run)
-    graph = export(p.export, model, shards, run=run)
-    variants = compress(p.compress, graph, shards, run=run)
+    graph = export(p.export, model, shards, *rows, run=run)
+    variants = compress(p.compress, graph, shards, *rows, run=run)
     made = (clean_splits, shards, model, evaluation, graph, variants)
     released = release(p.release, *text[:3], *made, *examples, run=run)
     return Candidate(model, released, evaluation)

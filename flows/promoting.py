@@ -100,15 +100,22 @@ def gate_table(checks: Sequence[Mapping[str, Any]], title: str) -> Table:
 
 def _versions_table(name: str, versions: "Sequence[ModelVersion]") -> Table:
     table = Table(title=f"Versions of {name}", title_justify="left")
-    for column in ("Version", "Aliases", "Served", "Bits per byte", "Gate", "Run"):
+    for column in ("Version", "Aliases", "Served", "Figure", "Gate", "Run"):
         table.add_column(column)
     for version in versions:
         tags = version.tags
         gate = "passed" if tags.get("gristmill.gate") == "passed" else "failed"
-        figures = (tags.get("gristmill.served", "-"), tags.get("gristmill.bits_per_byte", "-"), gate)
+        figures = (tags.get("gristmill.served", "-"), _figure(tags), gate)
         aliases = ", ".join(f"@{alias}" for alias in sorted(version.aliases))
         table.add_row(*map(Text, (str(version.version), aliases, *figures, str(version.run_id or "-")[:8])))
     return table
+
+
+def _figure(tags: Mapping[str, str]) -> str:
+    """What a version is told by: bits per byte, or the figure that its kind is judged by."""
+    name = tags.get("gristmill.figure", "served.bits_per_byte").rpartition(".")[2]
+    value = tags.get(f"gristmill.{name}")
+    return "-" if value is None else f"{value} {name.replace('_', ' ')}"
 
 
 def _trail_table(events: "Sequence[Event]") -> Table:

@@ -8,7 +8,7 @@ from prefect import flow
 from flows.arrivals import absorb
 from flows.phases import check_examples
 from flows.pipeline import Outcome, conclude
-from flows.renewing import compare_with_champion, prepare, renew
+from flows.renewing import check_renewable, compare_with_champion, prepare, renew
 from flows.runs import begin_run
 from flows.weighing import Case, versions_that_saw, weigh
 from params.load import load_params
@@ -38,6 +38,7 @@ def retrain(preset: str = "quickstart", overrides: dict[str, Any] | None = None)
         overrides: Values laid over the preset, nested or dotted, such as {"retrain.min_new_tokens": 1000000}.
     """
     p = load_params(preset, overrides)
+    check_renewable(p)
     with begin_run(p, preset, overrides or {}) as run:
         check_examples(p)
         run.is_addition = True

@@ -18,7 +18,9 @@ from flows.promoting import gate_table
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.clean import BY_SOURCE
+from tasks.compress import speed_of
 from tasks.context import Run
+from tasks.kinds.kind import Kind, kind_named
 from tasks.notices.redaction import redacted
 from tasks.stage import headline, rate
 from tasks.train import MODEL
@@ -124,7 +126,7 @@ def print_outcome(console: Console, outcome: "Outcome", options: str = "") -> No
             console.print(sample)
     console.print(f"\nSee it in the UIs:     gristmill ui{options}")
     if outcome.registered is not None:
-        console.print(f"Write with the model:  gristmill generate 'Once upon a'{options}")
+        console.print(_use(outcome.manifests["release"]) + options)
 
 
 def _stage_table(outcome: "Outcome") -> Table:
@@ -158,21 +160,36 @@ def _quality_table(compress: Manifest) -> Table:
     variants = json.loads(compress.file("quality.json").read_text(encoding="utf-8"))
     table = Table(title="Exported variants", title_justify="left")
     table.add_column("Variant", no_wrap=True)
-    for name in ("MB", *(label for label, _ in _QUALITY.values()), "Tokens/s"):
+    speeds = {variant: found for variant in variants if (found := speed_of(compress, variant))}
+    shown = {key: named for key, named in _QUALITY.items() if all(key in found for found in variants.values())}
+    unit = next((unit for _, unit in speeds.values()), "tokens").capitalize()
+    for name in ("MB", *(label for label, _ in shown.values()), f"{unit}/s"):
         table.add_column(name, justify="right", no_wrap=True)
     for variant, found in variants.items():
-        figures = [format(found[name], style) for name, (_, style) in _QUALITY.items()]
-        speed = compress.metrics.values.get(f"{variant}_decode_tokens_per_s")
-        table.add_row(variant, f"{found['bytes'] / 1e6:.1f}", *figures, f"{speed:,.0f}" if speed else "")
+        figures = [format(found[name], style) for name, (_, style) in shown.items()]
+        speed = f"{speeds[variant][0]:,.0f}" if variant in speeds else ""
+        table.add_row(variant, f"{found['bytes'] / 1e6:.1f}", *figures, speed)
     return table
 
 
 def _samples(release: Manifest) -> Iterator[Text]:
     samples = json.loads(release.file("bundle/samples.json").read_text(encoding="utf-8"))
-    yield Text("What it writes:")
+    yield Text("What it writes:" if _kind(release) is None else "What it says:")
     for sample in samples[:_NUM_SAMPLES]:
         text = textwrap.shorten(printable(sample["continuation"]), _SAMPLE_CHARACTERS, placeholder=" …")
         yield Text.assemble(("  " + sample["prompt"], "bold"), " | ", text)
+
+
+def _use(release: Manifest) -> str:
+    """A command to use the model with."""
+    if (kind := _kind(release)) is not None:
+        return f"Ask the model:         gristmill {kind.command} 'some text'"
+    return "Write with the model:  gristmill generate 'Once upon a'"
+
+
+def _kind(release: Manifest) -> Kind | None:
+    facts = json.loads(release.file("bundle/bundle.json").read_text(encoding="utf-8"))
+    return kind_named(facts.get("kind", ""))
 
 
 def _result(reused: bool) -> str:

@@ -30,7 +30,7 @@ class ChampionParams(Params):
     mode: Literal["better", "no_worse"] = "better"
     """better: the gain must exceed margin; no_worse: the loss of quality must not exceed it."""
     margin: float = Field(default=0.0, ge=0)
-    """Bits per byte, of the answers where training ended with conversations."""
+    """Bits per byte, of the answers where training ended with conversations; of classifiers accuracy (0 to 1)."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """How sure that must be (one-sided)."""
     bootstrap_samples: int = Field(default=2_000, ge=100)
@@ -45,9 +45,16 @@ class GateParams(Params):
     limits: dict[str, LimitParams] = Field(default_factory=dict)
     """Ranges of figures of evaluation.json by dotted name, such as test.bits_per_byte: {max: 1.5}."""
     max_loss_increase: float | None = Field(default=0.05, gt=0)
-    """Largest rise of the served file's loss over the fp32 graph and over the trained model, in nats per token."""
+    """Largest rise of the served file's loss over the fp32 graph and over the trained model, in nats per token (of
+    classifiers per text)."""
     min_greedy_agreement: float | None = Field(default=None, ge=0, le=1)
     """Smallest share of greedy tokens, up to the first that differs, that the served file has in common with fp32."""
+    min_agreement: float | None = Field(default=0.98, ge=0, le=1)
+    """Smallest share of held-out rows on which the served file says what the trained model says; of models that are
+    judged by rows (classify, seq2seq)."""
+    min_over_majority: float | None = Field(default=0.0, ge=0, lt=1)
+    """A classifier's accuracy must be above that of always saying the commonest label by more than this, with the
+    confidence of the evaluation's intervals."""
     max_contaminated: float | None = Field(default=0.05, ge=0, le=1)
     """Largest share of each evaluation set that the training text contains (evaluate.contamination)."""
     max_size_mb: float | None = Field(default=None, gt=0)

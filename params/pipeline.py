@@ -14,7 +14,7 @@ from params.evaluate import EvaluateParams
 from params.export import ExportParams
 from params.ingest import IngestParams
 from params.notify import NotifyParams
-from params.objective import FROM_EXAMPLES, IN_CHAT, SENTINEL
+from params.objective import BY_ROWS, FROM_EXAMPLES, IN_CHAT, SENTINEL
 from params.prune import PruneParams
 from params.release import ReleaseParams
 from params.retrain import RetrainParams
@@ -110,6 +110,30 @@ class PipelineParams(Params):
         context = own.get("context") or self.encode.context or self.shard.context
         filled = {"objective": trained.objective, "context": context}
         return EncodeParams.model_validate(self.encode.model_dump() | own | filled)
+
+    @model_validator(mode="after")
+    def _what_follows_fits_the_last_objective(self) -> "PipelineParams":
+        last = self.steps[-1].objective
+        if last not in BY_ROWS:
+            return self
+        if self.prune.is_on:
+            raise ValueError(f"prune cuts models that go on writing a text, and training ends with {last}; turn it off")
+        if self.export.formats:
+            raise ValueError(
+                f"export.formats: a model that learned {last} is exported as ONNX and safetensors; leave "
+                f"{', '.join(self.export.formats)} out"
+            )
+        if last == "seq2seq" and "int4_gptq" in self.compress.variants:
+            raise ValueError(
+                "compress.variants: int4_gptq knows models without an encoder only; take int4 in its place"
+            )
+        asked = self.evaluate
+        if asked.quizzes or asked.harness is not None or asked.canaries is not None:
+            raise ValueError(
+                f"evaluate: quizzes, harness and canaries ask a model to write, and training ends with {last}; leave "
+                "them out: it is measured on the rows that encode holds out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _training_has_what_it_learns_from(self) -> "PipelineParams":

@@ -33,6 +33,7 @@ class Version:
     """Of its result of release."""
     digest: str
     bits_per_byte: float
+    """NaN of a model that is judged by rows."""
     made_at: datetime
     files: frozenset[str] | None
     """Lines of survey of the files it was made of; None where its results are no longer in the store."""
@@ -128,7 +129,7 @@ def _version(found: "ModelVersion", store: Store) -> Version:
         number=int(found.version),
         fingerprint=tags["gristmill.fingerprint"],
         digest=tags["gristmill.digest"],
-        bits_per_byte=float(tags["gristmill.bits_per_byte"]),
+        bits_per_byte=float(tags.get("gristmill.bits_per_byte", "nan")),
         made_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         files=_files(released, store),
         results=results,

@@ -15,15 +15,17 @@ from params.gate import ChampionParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.store import Store
 from tasks.context import num_cores
+from tasks.kinds.kind import LANGUAGE_MODEL
 from tasks.pull import BUNDLE, fetch_part, pull
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from tasks.evaluation.comparison import Comparison
+    from tasks.evaluation.comparison import Comparison, Costs
     from tasks.evaluation.documents import Documents
     from tasks.evaluation.losses import DocumentLosses
     from tasks.evaluation.served_model import ServedModel
+    from tasks.kinds.kind import Kind
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ LOSSES = "test_losses.arrow"
 ANSWER_LOSSES = "answer_losses.arrow"
 """The same on the answers of each held-out conversation, where training ended with conversations."""
 FINGERPRINT, SERVED = "gristmill.fingerprint", "gristmill.served"
+KIND, ROWS_DIGEST = "gristmill.kind", "gristmill.test_digest"
+"""The kind of a version, and the name of the held-out rows of one that is judged by those."""
 ANSWERS_DIGEST = "gristmill.answers_digest"
 """Names the conversations that a version was measured on; no such tag, no answers."""
 _BATCH_TOKENS = 4096
@@ -39,10 +43,10 @@ _BATCH_TOKENS = 4096
 
 @dataclass(frozen=True)
 class _Pair:
-    """Losses of both on the same documents, and what they stand for."""
+    """Costs of both on the same documents or rows, and what they stand for."""
 
-    mine: "DocumentLosses"
-    theirs: "DocumentLosses"
+    mine: "Costs"
+    theirs: "Costs"
     figure: str
     why: str
 
@@ -53,20 +57,35 @@ def compare_versions(
     """The served file of a version against that of the champion, by a paired bootstrap.
 
     A model whose training ended with conversations is compared by its answers, unless the champion has no chat
-    template. Where both were measured on the same documents their losses are at hand; elsewhere the champion's own
-    file is fetched and run on the new one's documents.
+    template; models that are judged by rows are compared by those. Where both were measured on the same documents or
+    rows their losses are at hand; elsewhere the champion's own file is fetched and run on the new one's.
     """
     from tasks.evaluation.comparison import Comparison, asked_gain, compare
     from tasks.evaluation.figures import Bootstrap
+    from tasks.kinds.kind import kind_named
 
-    if ANSWERS_DIGEST in new.tags:
+    kind = kind_named(new.tags.get(KIND, ""))
+    if kind is not None:
+        pair = _on_rows(kind, new, champion, store)
+    elif ANSWERS_DIGEST in new.tags:
         pair = _on_answers(new, champion, store)
     else:
         learned = ", of the champion with conversations" if ANSWERS_DIGEST in champion.tags else ""
         pair = _on_text(new, champion, store, f"{Comparison.why}{learned}")
     bootstrap = Bootstrap(params.bootstrap_samples, params.confidence, params.seed)
     found = compare(pair.mine, pair.theirs, bootstrap, asked=asked_gain(params.mode, params.margin))
+    if kind is not None:
+        found = replace(found, new=round(kind.told(found.new), 6), champion=round(kind.told(found.champion), 6))
+        found = replace(found, unit=kind.unit)
     return replace(found, figure=pair.figure, why=pair.why)
+
+
+def cannot_compare(new: "ModelVersion", champion: "ModelVersion") -> str | None:
+    """Why two versions cannot be asked the same things; None where they can."""
+    mine, theirs = (version.tags.get(KIND, LANGUAGE_MODEL).replace("_", " ") for version in (new, champion))
+    if mine != theirs:
+        return f"the champion is a {theirs} and this model is a {mine}: release it under a name of its own"
+    return None
 
 
 def other_kind(new: "ModelVersion", champion: "ModelVersion") -> str | None:
@@ -76,8 +95,44 @@ def other_kind(new: "ModelVersion", champion: "ModelVersion") -> str | None:
     return None
 
 
+def _on_rows(kind: "Kind", new: "ModelVersion", champion: "ModelVersion", store: Store) -> _Pair:
+    """Both on the new one's held-out rows."""
+    mine = _read_costs(new, store)
+    assert mine is not None, f"version {new.version} was registered with its rows"
+    theirs = _read_costs(champion, store) if new.tags[ROWS_DIGEST] == champion.tags.get(ROWS_DIGEST) else None
+    if theirs is None:
+        theirs = _measure_rows(kind, new, champion, mine, store)
+    return _Pair(mine, theirs, kind.decisive, f"a {kind.name} is judged by held-out rows")
+
+
+def _measure_rows(kind: "Kind", new: "ModelVersion", champion: "ModelVersion", mine: "Costs", store: Store) -> "Costs":
+    """Ask the champion's served file the new one's rows."""
+    from tasks.kinds.rows import held_out_rows, only
+
+    examples = _input(store.find("release", new.tags.get(FINGERPRINT, "-")), "examples", store)
+    if examples is None:
+        raise ReleaseError(
+            f"{new.name} version {new.version}: its held-out rows are not in {store.root}, and the champion "
+            "was measured on others; run the command with the --home in which the version was made"
+        )
+    rows = only(held_out_rows(examples.folder, kind.read), mine.ids)
+    return kind.costs(kind.served(_served_files(champion, store), threads=num_cores()).score(rows))
+
+
+def _read_costs(version: "ModelVersion", store: Store) -> "Costs | None":
+    """Costs of a version's served file by row."""
+    from tasks.kinds.kind import COSTS
+    from tasks.kinds.rows import read_costs
+
+    try:
+        with bundle_file(version, COSTS, store) as path:
+            return read_costs(path)
+    except ReleaseError:
+        return None
+
+
 def _on_text(new: "ModelVersion", champion: "ModelVersion", store: Store, why: str) -> _Pair:
-    from tasks.evaluation.comparison import Comparison
+    from tasks.evaluation.comparison import Comparison, bits_per_byte
     from tasks.evaluation.documents import digest_documents
 
     mine, theirs = _read_losses(new, LOSSES, store), _read_losses(champion, LOSSES, store)
@@ -85,11 +140,13 @@ def _on_text(new: "ModelVersion", champion: "ModelVersion", store: Store, why: s
     digests = [None if found is None else digest_documents(found.ids, found.num_bytes) for found in (mine, theirs)]
     if theirs is None or digests[0] != digests[1]:
         theirs = _measure(champion, _documents_of(new, mine, store), store)
-    return _Pair(mine, theirs, Comparison.figure, why)
+    return _Pair(bits_per_byte(mine), bits_per_byte(theirs), Comparison.figure, why)
 
 
 def _on_answers(new: "ModelVersion", champion: "ModelVersion", store: Store) -> _Pair:
     """Both on the new one's held-out conversations; on text, saying why, where the champion renders none of them."""
+    from tasks.evaluation.comparison import bits_per_byte
+
     mine, theirs = _read_losses(new, ANSWER_LOSSES, store), None
     assert mine is not None, f"version {new.version} was registered with its answers"
     if new.tags[ANSWERS_DIGEST] == champion.tags.get(ANSWERS_DIGEST):
@@ -106,7 +163,7 @@ def _on_answers(new: "ModelVersion", champion: "ModelVersion", store: Store) -> 
         there = set(theirs.ids)
         why += f"; the champion's template renders {len(there)} of {len(mine.ids)}"
         mine = mine.only(np.array([name in there for name in mine.ids]))
-    return _Pair(mine, theirs, "served.answers.bits_per_byte", why)
+    return _Pair(bits_per_byte(mine), bits_per_byte(theirs), "served.answers.bits_per_byte", why)
 
 
 def _read_losses(version: "ModelVersion", name: str, store: Store) -> "DocumentLosses | None":
@@ -179,12 +236,17 @@ def _measure_answers(
 
 
 def _served_model(version: "ModelVersion", store: Store) -> "ServedModel":
-    """A registered version's served file, fetched unless it is there."""
+    """A registered version's served file, ready to be measured."""
     from tasks.evaluation.served_model import ServedModel
 
+    return ServedModel(_served_files(version, store), threads=num_cores())
+
+
+def _served_files(version: "ModelVersion", store: Store) -> Path:
+    """The folder of a registered version's served file, fetched unless it is there."""
     served = version.tags[SERVED]
     log.info("%s version %s was measured on other documents: its %s file is run", version.name, version.version, served)
     address = f"models:/{version.name}/{version.version}"
     folder = store.root.parent / "cache" / "models" / f"{version.name}-{version.version}-{served}"
     bundle = pull(address, folder, variant=served)
-    return ServedModel(bundle / "onnx" / served, threads=num_cores())
+    return bundle / "onnx" / served

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.compress import CompressParams
-from params.errors import ExportError
 from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
@@ -19,59 +18,95 @@ from tasks.stage import stage
 if TYPE_CHECKING:
     from tasks.compression.quality import Quality
     from tasks.compression.sweep import Point
+    from tasks.kinds.kind import Kind, Measured
 
 log = logging.getLogger(__name__)
 _DIGITS = 6
-
-
 PICKED = "picked.json"
+SPEEDS = {"tokens": "decode_tokens_per_s", "texts": "texts_per_s"}
+"""Metric of a variant's speed, by what is counted; the variant's name stands before it."""
+_MAX_ROWS = 512
+"""Held-out rows on which each variant is compared with fp32."""
 
 
 @stage(version=3)
-def compress(params: CompressParams, graph: Manifest, shards: Manifest, *, out: Path, run: Run) -> Metrics:
+def compress(
+    params: CompressParams,
+    graph: Manifest,
+    shards: Manifest,
+    examples: Manifest | None = None,
+    *,
+    out: Path,
+    run: Run,
+) -> Metrics:
     """Smaller variants, each in a folder of its own, ready to run; quality.json about all, picked.json about the best.
 
-    Every variant is loaded and run on held-out blocks; one that loses more than params.max_loss_increase is removed,
+    Every variant is loaded and run on held-out blocks, or on the rows that `examples` hold out where the model is
+    judged by those; one that loses more than params.max_loss_increase is removed,
     with the reason in quality.json and in the facts of the result. Speeds vary from run to run: they are in the
     metrics, and with the plot in logs/, outside the digest.
     """
-    from tasks.compression.quality import decode_tokens_per_s, measure_quality
     from tasks.compression.sweep import Point, pick, save_sweep
     from tasks.compression.variants import make_variant
-    from tasks.graph.held_out import held_out_blocks
     from tasks.graph.served import graph_bytes
-    from tasks.serving.generator import OnnxModel
+    from tasks.kinds.kind import kind_of
 
-    if not (graph.folder / "fp32" / "model.onnx").exists():
-        raise ExportError(
-            f"{graph.folder}: the graphs of an encoder-decoder model are not compressed or served yet; "
-            "its export is checked and lies there, its weights with the result of training"
-        )
     folders = {"fp32": graph.folder / "fp32"} | {name: out / name for name in params.variants}
     for name in params.variants:
         calibration = partial(_calibration, shards, params.calibration_blocks)
         make_variant(name, folders["fp32"], folders[name], params=params, calibration=calibration)
-    models = {name: OnnxModel(folder) for name, folder in folders.items()}
-    blocks = held_out_blocks(shards, params.check_blocks)
-    quality = measure_quality(models, blocks, greedy_tokens=params.greedy_tokens)
+    kind = kind_of(folders["fp32"])
+    unit = "tokens" if kind is None else kind.speed_unit
+    if kind is not None and examples is not None:
+        measured = _by_rows(kind, folders, examples)
+    else:
+        measured = _by_blocks(folders, shards, params)
+    quality = {name: found.quality for name, found in measured.items()}
     rejected = _rejected(quality, params)
     points = {
         name: Point(
             size_bytes=graph_bytes(folders[name]),
-            loss_increase=quality[name].loss_increase,
-            tokens_per_s=decode_tokens_per_s(model, blocks, params.greedy_tokens),
+            loss_increase=found.quality.loss_increase,
+            per_s=found.per_s,
             is_kept=name not in rejected,
         )
-        for name, model in models.items()
+        for name, found in measured.items()
     }
     picked = pick(points, params.pick)
-    save_sweep(points, out / "logs", picked=picked)
+    save_sweep(points, out / "logs", picked=picked, unit=unit)
     _save_report(out / "quality.json", quality, points, rejected)
     write_atomic(out / PICKED, json.dumps({"variant": picked, "by": params.pick}) + "\n")
     for dropped, reason in rejected.items():
         log.warning("%s is not kept: %s", dropped, reason)
         shutil.rmtree(folders[dropped])
-    return _metrics(quality, points, rejected, picked)
+    return _metrics(quality, points, rejected, picked=picked, unit=unit)
+
+
+def _by_rows(kind: "Kind", folders: Mapping[str, Path], examples: Manifest) -> "dict[str, Measured]":
+    from tasks.kinds.rows import held_out_rows
+
+    return kind.measure_variants(folders, held_out_rows(examples.folder, kind.read).some(_MAX_ROWS))
+
+
+def _by_blocks(folders: Mapping[str, Path], shards: Manifest, params: CompressParams) -> "dict[str, Measured]":
+    from tasks.compression.quality import decode_tokens_per_s, measure_quality
+    from tasks.graph.held_out import held_out_blocks
+    from tasks.kinds.kind import Measured
+    from tasks.serving.generator import OnnxModel
+
+    models = {name: OnnxModel(folder) for name, folder in folders.items()}
+    blocks = held_out_blocks(shards, params.check_blocks)
+    quality = measure_quality(models, blocks, greedy_tokens=params.greedy_tokens)
+    return {
+        name: Measured(quality[name], decode_tokens_per_s(model, blocks, params.greedy_tokens))
+        for name, model in models.items()
+    }
+
+
+def speed_of(compressed: Manifest, variant: str) -> tuple[float, str] | None:
+    """How fast a variant is, and what is counted."""
+    found = compressed.metrics.values
+    return next(((found[key], unit) for unit, end in SPEEDS.items() if (key := f"{variant}_{end}") in found), None)
 
 
 def _calibration(shards: Manifest, limit: int) -> list[list[int]]:
@@ -86,11 +121,15 @@ def _calibration(shards: Manifest, limit: int) -> list[list[int]]:
 def _rejected(quality: "dict[str, Quality]", params: CompressParams) -> dict[str, str]:
     """Why a variant is not kept, for those that are not."""
     return {
-        name: f"its loss is {found.loss_increase:.4f} nats per token over fp32, "
+        name: f"its loss is {found.loss_increase:.4f} nats per {_counted(found)} over fp32, "
         f"compress.max_loss_increase is {params.max_loss_increase}"
         for name, found in quality.items()
         if not found.loss_increase <= params.max_loss_increase
     }
+
+
+def _counted(found: "Quality") -> str:
+    return "text" if found.greedy_agreement is None else "token"
 
 
 def _save_report(
@@ -98,7 +137,8 @@ def _save_report(
 ) -> None:
     report: dict[str, dict[str, Any]] = {}
     for name, found in quality.items():
-        figures = {key: float(f"{value:.{_DIGITS}g}") for key, value in asdict(found).items()}
+        known = {key: value for key, value in asdict(found).items() if value is not None}
+        figures = {key: float(f"{value:.{_DIGITS}g}") for key, value in known.items()}
         report[name] = {"bytes": points[name].size_bytes, **figures}
         if name in rejected:
             report[name]["rejected"] = rejected[name]
@@ -106,9 +146,9 @@ def _save_report(
 
 
 def _metrics(
-    quality: "dict[str, Quality]", points: "dict[str, Point]", rejected: Mapping[str, str], picked: str
+    quality: "dict[str, Quality]", points: "dict[str, Point]", rejected: Mapping[str, str], *, picked: str, unit: str
 ) -> Metrics:
-    values = {f"{name}_decode_tokens_per_s": point.tokens_per_s for name, point in points.items()}
+    values = {f"{name}_{SPEEDS[unit]}": point.per_s for name, point in points.items()}
     for name, found in quality.items():
         if name != "fp32":
             values |= {f"{name}_loss_increase": found.loss_increase, f"{name}_kl": found.kl}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from params.encode import EncodeParams, ExamplesParams
 from params.errors import SourceError
-from params.objective import IN_CHAT
 from tasks.artifacts.digest import digest_entries, write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run, root_of
@@ -45,7 +44,7 @@ class _File:
 
     @property
     def held_out(self) -> Path:
-        """Its conversations that are for validation, while the stage runs."""
+        """Its rows that are for validation, while the stage runs."""
         return self.kept.with_suffix(".jsonl")
 
     @property
@@ -69,8 +68,8 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
     """Blocks of packed examples in train/ and validation/; rows that cannot be used in rejected/, with the reason.
 
     Leaves {side}/NNNNNN.arrow (columns input_ids, targets, segments), report.json, rows.npy (hashes of the rows that
-    were used), labels.json of labelled texts, and held_out.jsonl of conversations: those of validation as messages, for
-    models with another template.
+    were used), labels.json of labelled texts, and held_out.jsonl: the rows of validation as they were read, for models
+    with another tokenizer or template.
     Raises SourceError where a side has no example.
     """
     from tasks.examples.encoding import make_coder
@@ -88,8 +87,7 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
     packed = {side: _pack(side, files, labels, tokenizer, params, out, run) for side in SIDES}
     if labels:
         write_atomic(out / LABELS, json.dumps(labels, ensure_ascii=False, indent=1))
-    if params.objective in IN_CHAT:
-        _keep_held_out(files, out)
+    _keep_held_out(files, out)
     write_hashes(out / ROWS, read_hashes(file.rows for file in files).tolist())
     shutil.rmtree(out / _SCRATCH)
     return _report(params, counts, packed, labels, out)
@@ -145,7 +143,7 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
 
     from tasks.artifacts.digest import commit
     from tasks.examples.encoding import Example
-    from tasks.examples.held_out import chat_line
+    from tasks.examples.held_out import held_out_line
     from tasks.examples.reading import shown
     from tasks.examples.rows import hash_row, write_hashes
     from tasks.examples.shards import ENCODED, encoded_batch
@@ -166,8 +164,8 @@ def _encode_file(file: _File, *, coder: "Coder", params: EncodeParams) -> Counte
                     side = side_of(made.key, params)
                     kept.append((side, made))
                     hashes.add(hash_row(row.value))
-                    if side == "validation" and made.chat is not None:
-                        held_out.write(chat_line(made.chat))
+                    if side == "validation":
+                        held_out.write(held_out_line(made.chat, made.row))
                 else:
                     lines.append(_rejection(file, row.position, made, shown(row.value)))
                 counts.update(_counted(made))

@@ -14,10 +14,13 @@ from tasks.stage import stage
 if TYPE_CHECKING:
     from tasks.evaluation.answers import Talk
     from tasks.evaluation.documents import Documents
+    from tasks.kinds.kind import Kind
 
 SPLITS = ("validation", "test")
 REPORT, SAMPLES = "evaluation.json", "samples.json"
 ANSWERS = "conversations/validation.arrow"
+ROWS = "rows/validation.arrow"
+"""What a model that is judged by rows says to each."""
 
 
 def identity(params: EvaluateParams, run: Run, *_inputs: Manifest) -> EvaluateParams:
@@ -49,8 +52,29 @@ def evaluate(
 ) -> Metrics:
     """evaluation.json with all figures by dotted name, and the losses of each document in documents/.
 
-    `examples` are what a last phase of conversations learned from: its held-out answers are measured too.
+    `examples` are what the last phase learned from: of conversations the held-out answers are measured too; a model
+    that writes on no text is measured on the held-out rows alone, and what it says to each is in rows/.
     """
+    from tasks.evaluation.naming import numbers_of
+    from tasks.kinds.kind import kind_of
+
+    kind = kind_of(model.folder / "model")
+    if kind is not None and examples is not None:
+        report = _measure_rows(kind, params, model, splits, examples, out=out, run=run)
+        headline, speed = kind.headline(report[kind.section]), (report[kind.section]["docs"], "rows")
+        counts = {"held_out_rows": report[kind.section]["docs"]}
+    else:
+        report = _measure_text(params, model, splits, examples, out=out, run=run)
+        headline, speed = _headline(report), (sum(report[split]["targets"] for split in SPLITS), "tokens")
+        counts = {f"{split}_docs": report[split]["docs"] for split in SPLITS}
+    write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    return Metrics(headline=headline, speed=speed, counts=counts, values=numbers_of(report))
+
+
+def _measure_text(
+    params: EvaluateParams, model: Manifest, splits: Manifest, examples: Manifest | None, *, out: Path, run: Run
+) -> dict[str, Any]:
+    """A model that goes on writing: on the held-out documents, and on held-out conversations where there are some."""
     from tasks.evaluation.evaluating import evaluate_model
     from tasks.evaluation.losses import write_losses
     from tasks.evaluation.trained_model import TrainedModel, chosen_device
@@ -68,9 +92,31 @@ def evaluate(
     if done.answers is not None:
         write_losses(out / ANSWERS, done.answers)
     write_atomic(out / SAMPLES, json.dumps(done.samples, indent=1, ensure_ascii=False) + "\n")
-    report = {"documents": splits.digest, "model": model.digest, **done.report}
-    write_atomic(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    return _metrics(report)
+    return {"documents": splits.digest, "model": model.digest, **done.report}
+
+
+def _measure_rows(
+    kind: "Kind",
+    params: EvaluateParams,
+    model: Manifest,
+    splits: Manifest,
+    examples: Manifest,
+    *,
+    out: Path,
+    run: Run,
+) -> dict[str, Any]:
+    """A model that is judged by rows: how it does on those that were held out, and whether the text has them."""
+    from tasks.evaluation.trained_model import chosen_device
+    from tasks.kinds.evaluating import evaluate_rows, some_samples
+    from tasks.kinds.rows import held_out_rows, write_scores
+
+    device, threads = chosen_device(run.settings.device), run.settings.threads or num_cores()
+    rows = kind.some(held_out_rows(examples.folder, kind.read), params.max_documents)
+    trained = kind.trained(model.folder / "model", threads=threads, device=device)
+    scores, report = evaluate_rows(kind, trained, rows, params, training=splits.paths("train/*.arrow"))
+    write_scores(out / ROWS, scores)
+    write_atomic(out / SAMPLES, json.dumps(some_samples(rows, scores), indent=1, ensure_ascii=False) + "\n")
+    return {"documents": examples.digest, "model": model.digest, **report}
 
 
 def held_out(params: EvaluateParams, splits: Manifest, split: str) -> "Documents":
@@ -105,16 +151,9 @@ def _known_by_digest(harness: HarnessParams | None) -> HarnessParams | None:
     return harness.model_copy(update={"folder": digest_folder(harness)}) if harness is not None else None
 
 
-def _metrics(report: dict[str, Any]) -> Metrics:
-    from tasks.evaluation.naming import numbers_of
-
-    parts = [name for name in ("test", "answers") if name in report]
-    return Metrics(
-        headline="; ".join(
-            f"{name}: {report[name]['bits_per_byte']:.3f} bits per byte, perplexity {report[name]['perplexity']:,.1f}"
-            for name in parts
-        ),
-        speed=(sum(report[split]["targets"] for split in SPLITS), "tokens"),
-        counts={f"{split}_docs": report[split]["docs"] for split in SPLITS},
-        values=numbers_of(report),
+def _headline(report: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{name}: {report[name]['bits_per_byte']:.3f} bits per byte, perplexity {report[name]['perplexity']:,.1f}"
+        for name in ("test", "answers")
+        if name in report
     )

@@ -22,13 +22,17 @@ from tasks.artifacts.store import Store
 from tasks.compare import FINGERPRINT, SERVED
 from tasks.context import num_cores
 from tasks.evaluate import check_questions, held_out, held_out_talk
+from tasks.kinds.kind import Kind, kind_of
 from tasks.pull import pull, resolve
 from tasks.tracking import answering_registry, metric_name, quiet_mlflow, start_tracker
 
 if TYPE_CHECKING:
+    import torch
+
     from tasks.evaluation.answers import Talk
     from tasks.evaluation.documents import Documents
     from tasks.evaluation.locating import Located
+    from tasks.kinds.rows import Rows
 
 log = logging.getLogger(__name__)
 
@@ -72,24 +76,71 @@ def measure(
     that made the model. `overrides` are laid over the parameters with which that run evaluated, so that figures
     compare. Metrics have the names of the pipeline's own.
     """
-    import torch
-
-    from tasks.evaluation.evaluating import evaluate_model
-
     subject = find_subject(what, variant, store)
     params = _params(subject, overrides, store)
-    sets = _sets(on, subject, params, store, text_field)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = subject.located.load(threads=num_cores(), device=device)
-    splits = _splits_of(subject.record, store)
-    training = splits.paths("train/*.arrow") if splits is not None else []
     started = time.monotonic()
-    talk = _talk(on, subject, params, store)
-    report = evaluate_model(model, params, sets, training=training, talk=talk).report
+    if (kind := kind_of(subject.located.folder)) is not None:
+        report = _by_rows(kind, subject, _rows(kind, on, subject, params, store), params, store)
+    else:
+        sets, talk = _sets(on, subject, params, store, text_field), _talk(on, subject, params, store)
+        report = _by_text(subject, sets, talk, params, store)
     log.info("%s: measured in %.1f s", subject.name, time.monotonic() - started)
     about = {"name": subject.name, "kind": subject.located.kind, "digest": subject.located.digest}
     whole = {"model": about, **report}
     return Measured(subject.name, whole, _log_to_mlflow(subject, whole, store))
+
+
+def _by_text(
+    subject: Subject, sets: "dict[str, Documents]", talk: "Talk | None", params: EvaluateParams, store: Store
+) -> dict[str, Any]:
+    from tasks.evaluation.evaluating import evaluate_model
+
+    model = subject.located.load(threads=num_cores(), device=_device())
+    return evaluate_model(model, params, sets, training=_training(subject, store), talk=talk).report
+
+
+def _by_rows(kind: Kind, subject: Subject, rows: "Rows", params: EvaluateParams, store: Store) -> dict[str, Any]:
+    """A model that is judged by rows: those of a file, or those that its run held out."""
+    from tasks.kinds.evaluating import evaluate_rows
+
+    located, threads = subject.located, num_cores()
+    if (located.folder / "config.json").is_file():
+        model = kind.trained(located.folder, threads=threads, device=_device(), weights=located.weights)
+    else:
+        model = kind.served(located.folder, threads=threads)
+    return evaluate_rows(kind, model, rows, params, training=_training(subject, store))[1]
+
+
+def _rows(kind: Kind, on: Sequence[str], subject: Subject, params: EvaluateParams, store: Store) -> "Rows":
+    """The rows to measure on."""
+    from tasks.kinds.rows import held_out_rows, joined, read_own_rows
+
+    found = list["Rows"]()
+    for item in on or ("",):
+        record = subject.record if not item else None if Path(item).exists() else _find_run(item, store)
+        examples = _examples_of(record, store, (kind.objective,))
+        if examples is not None:
+            found.append(held_out_rows(examples.folder, kind.read))
+        elif item:
+            found.append(read_own_rows(Path(item).expanduser(), kind.read))
+        else:
+            raise EvaluationError(
+                f"{subject.name} is a {kind.name}: say with --on what to measure it on: files of rows with "
+                f"{' and '.join(kind.fields)} (.jsonl, .json, .parquet), or a run"
+            )
+    return kind.some(joined(found), params.max_documents)
+
+
+def _training(subject: Subject, store: Store) -> list[Path]:
+    """Shards of the text that it learned from, where they are at hand."""
+    splits = _splits_of(subject.record, store)
+    return splits.paths("train/*.arrow") if splits is not None else []
+
+
+def _device() -> "torch.device":
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _params(subject: Subject, overrides: Mapping[str, Any], store: Store) -> EvaluateParams:
@@ -193,7 +244,7 @@ def _talk(on: Sequence[str], subject: Subject, params: EvaluateParams, store: St
 
     named = [record for item in on if not Path(item).exists() and (record := _find_run(item, store)) is not None]
     records = named if on else [subject.record]
-    examples = next((found for record in records if (found := _conversations_of(record, store)) is not None), None)
+    examples = next((found for record in records if (found := _examples_of(record, store, IN_CHAT)) is not None), None)
     if examples is None:
         return None
     try:
@@ -204,11 +255,11 @@ def _talk(on: Sequence[str], subject: Subject, params: EvaluateParams, store: St
     return held_out_talk(params, examples, subject.located.folder)
 
 
-def _conversations_of(record: RunRecord | None, store: Store) -> Manifest | None:
-    """What the last phase of conversations of a run learned from."""
+def _examples_of(record: RunRecord | None, store: Store, objectives: Sequence[str]) -> Manifest | None:
+    """What the last phase of a run with one of these objectives learned from."""
     stages = record.stages if record is not None else {}
     made = [store.find(stage, done.fingerprint) for stage, done in stages.items() if work_of(stage) == "encode"]
-    found = [result for result in made if result is not None and result.params.get("objective") in IN_CHAT]
+    found = [result for result in made if result is not None and result.params.get("objective") in objectives]
     return found[-1] if found else None
 
 

@@ -15,7 +15,7 @@ from params.gate import GateParams
 from tasks.alias import CHALLENGER, CHAMPION, PREVIOUS, change_aliases, holder_of, read_trail, settle
 from tasks.artifacts.lock import locked
 from tasks.artifacts.store import Store
-from tasks.compare import bundle_file, compare_versions, other_kind
+from tasks.compare import bundle_file, cannot_compare, compare_versions, other_kind
 from tasks.pull import resolve
 from tasks.registry.promotion import Decision, champion_check, decide
 from tasks.registry.trail import Action, Event, champions
@@ -140,8 +140,9 @@ def _decide(
     comparison = None
     if holder is not None:
         champion = client.get_model_version(version.name, holder)
-        comparison = compare_versions(version, champion, params, store=store)
-        failed += filter(None, [other_kind(version, champion)])
+        unlike = cannot_compare(version, champion)
+        comparison = None if unlike else compare_versions(version, champion, params, store=store)
+        failed += filter(None, [unlike or other_kind(version, champion)])
     return decide(int(version.version), None if holder is None else int(holder), failed, comparison, params)
 
 

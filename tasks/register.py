@@ -3,13 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from params.release import ReleaseParams
 from tasks.artifacts.manifest import Manifest
-from tasks.compare import ANSWERS_DIGEST
 from tasks.context import Run
 from tasks.promote import Request, consider, one_at_a_time
 from tasks.stage import upstream
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _DIGEST = "gristmill.digest"
 _REQUIREMENTS = ("numpy", "onnxruntime", "tokenizers")
 _LOADER = "gristmill_pyfunc"
-_ABOUT = """A language model with all its exported variants, card, evaluation and lineage in each version.
+"""Module that loads a language model; other kinds name theirs."""
+_UNTOLD = ("name", "variants", "gate_passed")
+"""Facts of a bundle that are no tags of its version: said elsewhere."""
+_ABOUT = """A model with all its exported variants, card, evaluation and lineage in each version.
 
 `gristmill pull {name}@champion` fetches what serves now, `gristmill serve {name}@champion` serves it,
 `gristmill registry {name}` tells who decided what and why.
@@ -94,16 +97,9 @@ def _make_version(tracker: "Tracker", name: str, released: Manifest, evaluation:
         _DIGEST: released.digest,
         "gristmill.fingerprint": released.fingerprint,
         "gristmill.evaluation": evaluation.digest,
-        "gristmill.bits_per_byte": repr(facts["bits_per_byte"]),
-        "gristmill.test_digest": facts["test_digest"],
-        "gristmill.served": facts["served"],
         "gristmill.gate": released.metrics.facts["gate"],
     }
-    if "answers_digest" in facts:
-        tags |= {
-            ANSWERS_DIGEST: facts["answers_digest"],
-            "gristmill.answers_bits_per_byte": repr(facts["answers_bits_per_byte"]),
-        }
+    tags |= {f"gristmill.{fact}": str(value) for fact, value in facts.items() if fact not in _UNTOLD}
     model_id = _find_logged_model(tracker, released.digest) or _log_model(tracker, released, tags)
     try:
         client.create_registered_model(name, description=_ABOUT.format(name=name))
@@ -133,35 +129,39 @@ def _find_logged_model(tracker: "Tracker", digest: str) -> str | None:
 def _log_model(tracker: "Tracker", released: Manifest, tags: dict[str, str]) -> str:
     import mlflow
 
-    from tasks.serving import gristmill_pyfunc
+    from tasks.kinds.kind import kind_named
 
+    kind = kind_named(_facts(released).get("kind", ""))
+    name = _LOADER if kind is None else kind.loader
+    loader = import_module(f"tasks.serving.{name}")
     mlflow.set_experiment(experiment_id=tracker.client.get_run(tracker.run_id).info.experiment_id)
     info: Any = mlflow.models.Model.log(
         artifact_path=None,
         name="model",
         flavor=mlflow.pyfunc,
         run_id=tracker.run_id,
-        loader_module=_LOADER,
+        loader_module=name,
         data_path=str(released.folder / "bundle"),
-        code_paths=[gristmill_pyfunc.__file__],
+        code_paths=[str(loader.__file__)],
         pip_requirements=[f"{package}=={installed_version(package)}" for package in _REQUIREMENTS],
-        signature=_signature(),
+        signature=_signature(loader),
         tags={_DIGEST: tags[_DIGEST]},
     )
     return str(info.model_id)
 
 
-def _signature() -> Any:
+def _signature(loader: Any) -> Any:
+    """What a module of pyfunc takes and gives: its COLUMN, PARAMETERS and OUTPUTS."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    from tasks.serving.gristmill_pyfunc import COLUMN, PARAMETERS
-
     types = {str: DataType.string, bool: DataType.boolean, int: DataType.long, float: DataType.double}
+    named = {name: ColSpec(types[kind], name) for name, kind in loader.OUTPUTS.items()}
+    parameters = [ParamSpec(name, types[type(value)], value) for name, value in loader.PARAMETERS.items()]
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, COLUMN)]),
-        outputs=Schema([ColSpec(DataType.string)]),
-        params=ParamSchema([ParamSpec(name, types[type(value)], value) for name, value in PARAMETERS.items()]),
+        inputs=Schema([ColSpec(DataType.string, loader.COLUMN)]),
+        outputs=Schema(list(named.values()) or [ColSpec(DataType.string)]),
+        params=ParamSchema(parameters),
     )
 
 

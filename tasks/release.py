@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,22 @@ from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.compare import ANSWER_LOSSES, LOSSES
 from tasks.compress import PICKED
 from tasks.context import Run, num_cores
-from tasks.evaluate import ANSWERS
+from tasks.evaluate import ANSWERS, ROWS
 from tasks.promote import GATE
 from tasks.stage import stage
 
 if TYPE_CHECKING:
     from tasks.evaluation.losses import DocumentLosses
     from tasks.evaluation.served_model import ServedModel
+    from tasks.kinds.kind import Kind
     from tasks.registry.gate import Evidence
 
 _SEED = 1
 _SAMPLE_TOKENS = 64
 _BATCH_TOKENS = 4096
 _DIGITS = 6
+_VALUES = {"test_bits_per_byte": "bits_per_byte", "accuracy": "accuracy"}
+"""Metrics of the stage, from the facts of the bundle."""
 
 
 @stage(version=3, volatile=("logs/*", "bundle/MODEL_CARD*.md", "bundle/SHA256SUMS"))
@@ -48,10 +52,12 @@ def release(
     """bundle/ with everything about the model, and the verdict of the gate on it (gate.json).
 
     The served file is run on the test documents, and on the held-out conversations of `examples` where training ended
-    with such; its losses (test_losses.arrow, answer_losses.arrow) are what promotion compares. A failed gate is no
+    with such; its losses (test_losses.arrow, answer_losses.arrow) are what promotion compares. A model that is judged
+    by rows is run on the held-out rows of `examples` alone (row_costs.arrow). A failed gate is no
     error: the bundle then says so, and registering it promotes nothing. The cards tell how long training took, so they
     and the sums are no part of the digest: the same model is not registered twice.
     """
+    from tasks.kinds.kind import kind_of
     from tasks.registry.bundle import write_sums
     from tasks.registry.gate import gate_checks
     from tasks.registry.lineage import ancestors
@@ -61,22 +67,95 @@ def release(
     bundle = out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     _place(bundle, model, evaluation, graph, variants)
-    stop = _read(model.file("stop.json"))
-    served = _measure_served(bundle, params, splits, evaluation, run)
-    answers = {} if examples is None else _measure_answers(bundle, params, examples, evaluation, run)
-    report = _report(evaluation, served, answers)
+    kind = kind_of(bundle / "transformers")
+    judged = _judge(kind, bundle, params, splits, evaluation, examples, run)
+    report = _read(evaluation.file("evaluation.json")) | {"served": judged.figures}
     _write(bundle / "evaluation.json", report)
-    quality = _read(variants.folder / "quality.json")
-    gate = gate_checks(params, _evidence(params, stop, report, quality, variants))
+    gate = gate_checks(params, _evidence(params, judged, report, model=model, variants=variants, kind=kind))
     results = ancestors((files, cleaned, unique, splits, shards, model, evaluation, graph, variants), run.store)
     _describe(bundle, params, results, files, gate=gate, run=run)
-    facts = {
-        **_facts(bundle, params, served, answers),
-        "gate_passed": all(check.passed for check in gate),
-    }
+    passed = all(check.passed for check in gate)
+    facts = {**_facts(bundle, params, kind), **judged.facts, "gate_passed": passed}
     _write(bundle / "bundle.json", facts)
     write_sums(bundle)
     return _metrics(bundle, facts, failed=[str(check) for check in gate if not check.passed])
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The served file on held-out text or rows."""
+
+    decisive: str
+    """Dotted name of the figure that decides."""
+    figures: dict[str, Any]
+    """The section `served` of evaluation.json."""
+    facts: dict[str, Any]
+    """What the registry tells of it."""
+
+
+def _judge(
+    kind: "Kind | None",
+    bundle: Path,
+    params: ReleaseParams,
+    splits: Manifest,
+    evaluation: Manifest,
+    examples: Manifest | None,
+    run: Run,
+) -> _Judged:
+    if kind is not None and examples is not None:
+        return _judge_by_rows(kind, bundle, params, examples, evaluation, run)
+    return _judge_by_text(bundle, params, splits, evaluation, examples, run)
+
+
+def _judge_by_text(
+    bundle: Path, params: ReleaseParams, splits: Manifest, evaluation: Manifest, examples: Manifest | None, run: Run
+) -> _Judged:
+    served = _measure_served(bundle, params, splits, evaluation, run)
+    facts = {"bits_per_byte": served["bits_per_byte"], "test_digest": served.pop("test_digest")}
+    if examples is None:
+        return _Judged("served.bits_per_byte", served, facts)
+    answers = _measure_answers(bundle, params, examples, evaluation, run)
+    facts |= {"answers_bits_per_byte": answers["bits_per_byte"], "answers_digest": answers.pop("digest")}
+    return _Judged("served.answers.bits_per_byte", served | {"answers": answers}, facts)
+
+
+def _judge_by_rows(
+    kind: "Kind", bundle: Path, params: ReleaseParams, examples: Manifest, evaluation: Manifest, run: Run
+) -> _Judged:
+    """The rows on which the trained model was measured; how far the served file says the same as that."""
+    from params.evaluate import EvaluateParams
+    from tasks.evaluation.figures import Bootstrap
+    from tasks.kinds.kind import COSTS
+    from tasks.kinds.rows import held_out_rows, only, read_said, write_costs
+
+    trained = read_said(evaluation.file(ROWS))
+    rows = only(held_out_rows(examples.folder, kind.read), trained)
+    served = kind.served(bundle / "onnx" / _served(bundle, params), threads=run.settings.threads or num_cores())
+    scores = served.score(rows)
+    write_costs(bundle / COSTS, kind.costs(scores))
+    known = {key: value for key, value in evaluation.params.items() if key in EvaluateParams.model_fields}
+    asked = EvaluateParams.model_validate(known)
+    figures = kind.figures(scores, Bootstrap(asked.bootstrap_samples, asked.confidence, asked.seed))
+    before = _read(evaluation.file("evaluation.json"))[kind.section]
+    same = sum(trained[name] == said for name, said in zip(scores.ids, scores.said, strict=True))
+    figures |= {
+        "loss_increase": round(figures[kind.loss] - before[kind.loss], _DIGITS),
+        "agreement": round(same / len(rows), _DIGITS),
+    }
+    facts = {"figure": kind.decisive, kind.figure: figures[kind.figure], "test_digest": rows.digest}
+    return _Judged(kind.decisive, {"variant": _served(bundle, params), kind.section: figures}, facts)
+
+
+def _facts(bundle: Path, params: ReleaseParams, kind: "Kind | None") -> dict[str, Any]:
+    """What the registry tells of any bundle."""
+    from tasks.kinds.kind import LANGUAGE_MODEL
+
+    return {
+        "name": params.model_name,
+        "kind": LANGUAGE_MODEL if kind is None else kind.name,
+        "served": _served(bundle, params),
+        "variants": ", ".join(_variants(bundle)),
+    }
 
 
 def _measure_served(
@@ -114,27 +193,6 @@ def _measure_answers(
     return {**_beside(losses, trained), "digest": digest_documents(losses.ids, losses.num_bytes)}
 
 
-def _facts(bundle: Path, params: ReleaseParams, served: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
-    """What the registry tells of a bundle."""
-    return {
-        "name": params.model_name,
-        "served": _served(bundle, params),
-        "variants": ", ".join(_variants(bundle)),
-        "bits_per_byte": served["bits_per_byte"],
-        "test_digest": served["test_digest"],
-        **{f"answers_{name}": answers[name] for name in ("bits_per_byte", "digest") if name in answers},
-    }
-
-
-def _report(evaluation: Manifest, served: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
-    """The evaluation with the figures of the served file."""
-    report = _read(evaluation.file("evaluation.json"))
-    report["served"] = {key: value for key, value in served.items() if key != "test_digest"}
-    if answers:
-        report["served"]["answers"] = {key: value for key, value in answers.items() if key != "digest"}
-    return report
-
-
 def _served_model(bundle: Path, params: ReleaseParams, run: Run) -> "ServedModel":
     from tasks.evaluation.served_model import ServedModel
 
@@ -154,34 +212,50 @@ def _beside(losses: "DocumentLosses", trained: "DocumentLosses") -> dict[str, fl
 
 
 def _evidence(
-    params: ReleaseParams, stop: dict[str, Any], report: dict[str, Any], quality: dict[str, Any], variants: Manifest
+    params: ReleaseParams,
+    judged: _Judged,
+    report: dict[str, Any],
+    *,
+    model: Manifest,
+    variants: Manifest,
+    kind: "Kind | None",
 ) -> "Evidence":
     from tasks.evaluation.naming import numbers_of
     from tasks.registry.gate import Evidence
 
+    figures = numbers_of(report)
     return Evidence(
-        verdict=stop["verdict"],
-        figures=numbers_of(report),
-        quality=quality,
+        verdict=_read(model.file("stop.json"))["verdict"],
+        figures=figures,
+        decisive=judged.decisive,
+        above=() if kind is None else kind.limits(params.gate, figures),
+        quality=_read(variants.folder / "quality.json"),
         contaminated=_shares(report),
         decode_tokens_per_s=variants.metrics.values.get(f"{params.serve}_decode_tokens_per_s"),
     )
 
 
 def _place(bundle: Path, model: Manifest, evaluation: Manifest, graph: Manifest, variants: Manifest) -> None:
+    from importlib import import_module
+
+    from tasks.kinds.kind import kind_of
     from tasks.registry.bundle import place_file, place_folder
     from tasks.serving import generator
 
     place_folder(model.folder_with("model/**") / "model", bundle / "transformers")
     place_folder(graph.folder / "fp32", bundle / "onnx" / "fp32")
-    for served in sorted(variants.folder.glob("*/model.onnx")):
-        place_folder(served.parent, bundle / "onnx" / served.parent.name)
+    for served in sorted({path.parent for path in variants.folder.glob("*/*.onnx")}):
+        place_folder(served, bundle / "onnx" / served.name)
     for path in (path for path in graph.paths("*/model.*") if path.parent.name != "fp32"):
         place_file(path, bundle / path.parent.name / path.name)
     place_file(variants.folder / "quality.json", bundle / "quality.json")
     place_file(graph.folder / "checks.json", bundle / "checks.json")
     place_file(model.file("stop.json"), bundle / "stop.json")
-    shutil.copyfile(generator.__file__, bundle / "generate.py")
+    kind = kind_of(bundle / "transformers")
+    if kind is None:
+        shutil.copyfile(generator.__file__, bundle / "generate.py")
+    else:
+        shutil.copyfile(str(import_module(kind.runner[0]).__file__), bundle / kind.runner[1])
 
 
 def _shares(report: dict[str, Any]) -> dict[str, float] | None:
@@ -214,10 +288,14 @@ def _describe(
 
 
 def _samples(bundle: Path, params: ReleaseParams) -> list[dict[str, str]]:
-    """Continuations of params.samples by the served variant (by fp32 where that one was not kept)."""
+    """What the served variant (fp32 where that one was not kept) says to params.samples."""
+    from tasks.kinds.kind import kind_of
     from tasks.serving.generator import OnnxModel, PromptError
 
-    model = OnnxModel(bundle / "onnx" / _served(bundle, params))
+    folder = bundle / "onnx" / _served(bundle, params)
+    if (kind := kind_of(folder)) is not None:
+        return kind.samples(folder, params.samples)
+    model = OnnxModel(folder)
     try:
         made = model.generate(params.samples, seed=_SEED, max_new_tokens=_SAMPLE_TOKENS) if params.samples else []
     except PromptError as error:
@@ -237,7 +315,7 @@ def _served(bundle: Path, params: ReleaseParams) -> str:
 
 
 def _variants(bundle: Path) -> list[str]:
-    return sorted(path.parent.name for path in bundle.glob("onnx/*/model.onnx"))
+    return sorted({path.parent.name for path in bundle.glob("onnx/*/*.onnx")})
 
 
 def _metrics(bundle: Path, facts: dict[str, Any], failed: list[str]) -> Metrics:
@@ -246,7 +324,7 @@ def _metrics(bundle: Path, facts: dict[str, Any], failed: list[str]) -> Metrics:
     return Metrics(
         headline=f"{len(paths)} files, {size / 1e6:,.1f} MB; gate {'failed' if failed else 'passed'}",
         counts={"bundle_files": len(paths), "bundle_bytes": size},
-        values={"test_bits_per_byte": facts["bits_per_byte"]},
+        values={figure: facts[name] for figure, name in _VALUES.items() if name in facts},
         facts={
             "served": facts["served"],
             "test_digest": facts["test_digest"],

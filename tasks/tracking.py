@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -34,6 +35,8 @@ NOT_COMPARED = ("run", "notify", "retrain", "survey")
 _MAX_PARAM_CHARACTERS = 6000
 _MAX_LIST = 8
 _MAX_BATCH = 1000
+_NOT_ALLOWED, _LONGEST_NAME = re.compile(r"[^/\w.\- :]"), 250
+"""In names of metrics."""
 _MAX_PARAMS_BATCH = 100
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its two faces the UI shows first
 
@@ -74,7 +77,9 @@ class Tracker:
         if reused:
             self._reused.append(name)
             tags.append(RunTag("gristmill.reused", ", ".join(self._reused)))
-        self.client.log_batch(self.run_id, metrics=metrics, tags=tags)
+        self.client.log_batch(self.run_id, metrics=metrics[:_MAX_BATCH], tags=tags)
+        for start in range(_MAX_BATCH, len(metrics), _MAX_BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[start : start + _MAX_BATCH])
         curves = manifest.file(CURVES)
         if name not in self._streamed and curves.exists():
             self.log_curve(name, [json.loads(line) for line in curves.read_text().splitlines()])
@@ -136,9 +141,13 @@ class Tracker:
 
 
 def metric_name(stage: str, key: str) -> str:
-    """train/loss, evaluate.test/bits_per_byte: MLflow's charts have a section for what stands before the slash."""
+    """train/loss, evaluate.test/bits_per_byte: MLflow's charts have a section for what stands before the slash.
+
+    What MLflow does not allow (a label in a key may hold anything) becomes an underscore.
+    """
     group, _, rest = key.partition(".")
-    return f"{stage}.{group}/{rest}" if rest else f"{stage}/{key}"
+    name = f"{stage}.{group}/{rest}" if rest else f"{stage}/{key}"
+    return _NOT_ALLOWED.sub("_", name)[:_LONGEST_NAME]
 
 
 def start_tracker(

@@ -8,11 +8,12 @@ from pathlib import Path
 import onnx
 
 from tasks.compression.normalize import normalize_graph
+from tasks.compression.saving import GRAPH
 
 _OPERATORS = ("MatMul", "Gather")
 
 
-def quantize_dynamically(source: Path, out: Path) -> None:
+def quantize_dynamically(source: Path, out: Path, *, graph: str = GRAPH) -> None:
     """Write the graph of `source` with 8-bit weights per channel and activations rounded when they are known.
 
     Unsigned weights: with signed ones processors without VNNI saturate in between.
@@ -21,7 +22,7 @@ def quantize_dynamically(source: Path, out: Path) -> None:
     handlers, level = list(root.handlers), root.level
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    model = onnx.load(source / "model.onnx")
+    model = onnx.load(source / graph)
     normalize_graph(model)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gristmill-dynamic-") as folder, warnings.catch_warnings():
@@ -32,7 +33,7 @@ def quantize_dynamically(source: Path, out: Path) -> None:
         try:
             quantize_dynamic(
                 plain,
-                out / "model.onnx",
+                out / graph,
                 op_types_to_quantize=list(_OPERATORS),
                 per_channel=True,
                 weight_type=QuantType.QUInt8,

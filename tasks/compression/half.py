@@ -7,7 +7,7 @@ import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from params.errors import ExportError
-from tasks.compression.saving import save_graph
+from tasks.compression.saving import GRAPH, save_graph
 
 KINDS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _SMALLEST = 1024
@@ -15,19 +15,19 @@ _SMALLEST = 1024
 _FP16_MAX = 65504.0
 
 
-def halve_weights(source: Path, out: Path, *, kind: str) -> None:
+def halve_weights(source: Path, out: Path, *, kind: str, graph: str = GRAPH) -> None:
     """Write the graph of `source` with its large float32 weights in fp16 or bf16, each cast back where it is used.
 
     onnxruntime's CPU provider has few 16-bit kernels, so the casts are folded when the file is loaded and all is
     computed in float32: nothing is lost but the bits of the weights, and nothing is faster but the download. Raises
     ExportError for a weight that fp16 cannot hold.
     """
-    model = onnx.load(source / "model.onnx")
+    model = onnx.load(source / graph)
     casts = [_halve(model, tensor, kind) for tensor in _large(model.graph)]
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*casts, *nodes])
-    save_graph(model, out)
+    save_graph(model, out, graph)
 
 
 def _large(graph: GraphProto) -> list[TensorProto]:

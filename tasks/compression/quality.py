@@ -20,14 +20,14 @@ class Quality:
     """A variant on held-out blocks; everything but the loss is against the float32 graph."""
 
     loss: float
-    """Nats per token."""
+    """Nats per token, or per text where that is labelled."""
     loss_increase: float
     kl: float
     """Mean Kullback-Leibler divergence from the float32 distribution, in nats per token."""
     top1_agreement: float
-    """Share of positions with the same likeliest token."""
-    greedy_agreement: float
-    """Mean share of greedy tokens up to the first that differs."""
+    """Share of positions with the same likeliest token, or of texts with the same label."""
+    greedy_agreement: float | None = None
+    """Mean share of greedy tokens up to the first that differs; None of a model that writes none."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ def measure_quality(
             loss_increase=done.loss / done.tokens - base_loss,
             kl=done.kl / done.tokens,
             top1_agreement=done.top1 / done.tokens,
-            greedy_agreement=_agreement(continued[base_name], continued[name]),
+            greedy_agreement=agreement(continued[base_name], continued[name]),
         )
         for name, done in sums.items()
     }
@@ -90,14 +90,22 @@ def continue_greedily(model: OnnxModel, blocks: Sequence[list[int]], new: int) -
 
 
 def _log_probabilities(model: OnnxModel, tokens: list[int]) -> Array:
-    logits = model.logits([tokens])[0].astype(np.float64)
+    return log_softmax(model.logits([tokens])[0])
+
+
+def log_softmax(scores: Array) -> Array:
+    """Log-probabilities (time, vocabulary)."""
+    logits = scores.astype(np.float64)
     shifted = logits - logits.max(-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
-def _agreement(expected: list[list[int]], made: list[list[int]]) -> float:
+def agreement(expected: list[list[int]], made: list[list[int]]) -> float:
+    """Mean share of tokens up to the first that differs; rows may end early."""
     shares = []
     for right, mine in zip(expected, made, strict=True):
-        equal = next((i for i, (a, b) in enumerate(zip(right, mine, strict=True)) if a != b), len(right))
-        shares.append(equal / len(right))
+        equal = next(
+            (i for i, (a, b) in enumerate(zip(right, mine, strict=False)) if a != b), min(len(right), len(mine))
+        )
+        shares.append(equal / max(len(right), len(mine)) if right or mine else 1.0)
     return statistics.fmean(shares)

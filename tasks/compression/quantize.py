@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from tasks.compression.calibrate import input_moments
 from tasks.compression.gptq import gptq
 from tasks.compression.normalize import normalize_graph
-from tasks.compression.saving import save_graph
+from tasks.compression.saving import GRAPH, save_graph
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def quantize_graph(
     block_size: int,
     vocab_size: int,
     calibration: Sequence[list[int]] = (),
+    graph: str = GRAPH,
 ) -> None:
     """Write the graph of `source` to `out` with weights of `bits` bits and one scale and zero point per block.
 
@@ -43,7 +44,7 @@ def quantize_graph(
     GPTQ where there are `calibration` blocks of text to see what they are multiplied with.
     """
     quantizer = _quantizer_module()
-    model = onnx.load(source / "model.onnx")
+    model = onnx.load(source / graph)
     normalize_graph(model)
     plain = {f"{tensor.name}_Q{bits}": tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
     moments = input_moments(model, source, calibration) if calibration else {}
@@ -57,7 +58,7 @@ def quantize_graph(
     _round_by_text(model, plain, moments, spared=tables, bits=bits, block_size=block_size)
     pack = quantizer.DefaultWeightOnlyQuantizer(config).qbits_block_quant
     _quantize_embeddings(model, pack, bits=bits, block_size=block_size, vocab_size=vocab_size)
-    save_graph(model, out)
+    save_graph(model, out, graph)
 
 
 def _quantizer_module() -> Any:

@@ -62,14 +62,14 @@ def all_figures(losses: DocumentLosses, bootstrap: Bootstrap) -> dict[str, Any]:
     }
 
 
-def bootstrap_ratio(numerators: Floats, denominators: Ints, bootstrap: Bootstrap) -> tuple[float, float]:
+def bootstrap_ratio(numerators: Floats, denominators: Floats | Ints, bootstrap: Bootstrap) -> tuple[float, float]:
     """Percentile interval of sum(numerators) / sum(denominators) when the pairs are drawn anew."""
     tail = (1 - bootstrap.confidence) / 2
     low, high = np.nanquantile(resampled_ratios(numerators, denominators, bootstrap), [tail, 1 - tail])
     return float(low), float(high)
 
 
-def resampled_ratios(numerators: Floats, denominators: Ints, bootstrap: Bootstrap) -> Floats:
+def resampled_ratios(numerators: Floats, denominators: Floats | Ints, bootstrap: Bootstrap) -> Floats:
     """sum(numerators) / sum(denominators) of each resample of the pairs."""
     random = np.random.Generator(np.random.PCG64(bootstrap.seed))
     count = len(numerators)

@@ -8,7 +8,7 @@ import torch
 from params.errors import ModelFileError
 from tasks.artifacts.digest import digest_entries, digest_file
 from tasks.evaluation.language_model import LanguageModel
-from tasks.serving.generator import BUNDLE, GRAPH, PromptError, served_folder
+from tasks.serving.generator import BUNDLE, DECODER, GRAPH, PromptError, served_folder
 
 TRANSFORMERS = "transformers"
 """Names the trained weights of a bundle, where others name an ONNX variant."""
@@ -37,7 +37,7 @@ class Located:
         from tasks.evaluation.served_model import ServedModel
         from tasks.evaluation.trained_model import TrainedModel
 
-        if (self.folder / GRAPH).is_file():
+        if _has_graph(self.folder):
             return ServedModel(self.folder, threads=threads)
         return TrainedModel(self.folder, weights=self.weights, threads=threads, device=device)
 
@@ -46,7 +46,7 @@ def locate_model(path: Path, variant: str | None = None) -> Located:
     """What lies at a path; raises ModelFileError with what it may be."""
     if (path / _WEIGHTS).is_file() and path.parent.name == "checkpoints":
         return _checkpoint(path)
-    if variant != TRANSFORMERS and ((path / GRAPH).is_file() or (path / BUNDLE).is_file()):
+    if variant != TRANSFORMERS and (_has_graph(path) or (path / BUNDLE).is_file()):
         try:
             folder = served_folder(path, variant)
         except PromptError as error:
@@ -61,6 +61,10 @@ def locate_model(path: Path, variant: str | None = None) -> Located:
         f"{path} holds no model: neither config.json (transformers), {GRAPH} (ONNX), {BUNDLE} (released) nor "
         f"{_WEIGHTS} (checkpoint)"
     )
+
+
+def _has_graph(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (GRAPH, DECODER))
 
 
 def _checkpoint(path: Path) -> Located:

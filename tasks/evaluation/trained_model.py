@@ -39,7 +39,7 @@ class TrainedModel:
                 folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
             )
         if weights is not None:
-            _replace_weights(model, weights)
+            replace_weights(model, weights)
         self.model, self.device = model.to(device).eval(), device
         self.tokenizer = load_tokenizer(folder)
         config = model.config.get_text_config()
@@ -109,7 +109,8 @@ def _begin_and_end(folder: Path, tokenizer: Tokenizer) -> tuple[int, int]:
     return int(ids[0]), int(ids[-1])
 
 
-def _replace_weights(model: torch.nn.Module, weights: Path) -> None:
+def replace_weights(model: torch.nn.Module, weights: Path) -> None:
+    """Put the weights of a checkpoint into a model. Raises ModelFileError where they are another model's."""
     from safetensors.torch import load_file
 
     tensors = load_file(weights)

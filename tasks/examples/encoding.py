@@ -1,7 +1,7 @@
 """Examples of every objective as tokens: what the model reads and, at each position, what it has to answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -41,6 +41,8 @@ class Example:
     truncated: bool = False
     chat: Chat | None = None
     """The conversation, of a preference with the answer that was chosen."""
+    row: Mapping[str, str] | None = None
+    """What is asked and what is wanted, of rows that are no conversations."""
 
 
 class Coder(Protocol):
@@ -191,7 +193,7 @@ class LabelledTexts:
             else:
                 side = _unlearned(next(texts))
                 example = _tried(lambda s=side, f=found: _example(f.text, (s,), self._cut_all, label=f.label))
-                made.append(example)
+                made.append(_with_row(example, {"text": found.text, "label": found.label}))
         return made
 
     def _cut_all(self, sides: Sequence[Side]) -> tuple[Side, ...]:
@@ -217,7 +219,8 @@ class Pairs:
                 made.append(found)
             else:
                 sides = (self._source(next(texts)), self._target(next(texts)))
-                made.append(_tried(lambda s=sides, f=found: _example(f.source, s, self._cut_all)))
+                example = _tried(lambda s=sides, f=found: _example(f.source, s, self._cut_all))
+                made.append(_with_row(example, {"source": found.source, "target": found.target}))
         return made
 
     def _source(self, tokens: Tokens) -> Side:
@@ -237,6 +240,10 @@ def _example(
     kept = cut(sides)
     truncated = any(len(one.inputs) < len(other.inputs) for one, other in zip(kept, sides, strict=True))
     return Example(key, kept, label, truncated, chat)
+
+
+def _with_row(made: Example | Unusable, row: Mapping[str, str]) -> Example | Unusable:
+    return replace(made, row=row) if isinstance(made, Example) else made
 
 
 def _answered(prompt: Messages, answer: Messages) -> Chat:

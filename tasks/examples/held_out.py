@@ -1,13 +1,20 @@
-"""Held-out conversations as messages, one JSON object a line: what any model with a chat template can be asked."""
+"""Held-out rows as they were read, one JSON object a line: what a model with any tokenizer can be asked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from tasks.examples.conversations import Chat, Message
 
 HELD_OUT = "held_out.jsonl"
+
+
+def held_out_line(chat: Chat | None, row: Mapping[str, str] | None) -> str:
+    """A conversation or another row as a line of the file."""
+    if chat is not None:
+        return chat_line(chat)
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def chat_line(chat: Chat) -> str:

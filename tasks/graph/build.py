@@ -9,7 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from params.errors import ExportError
 
@@ -28,7 +30,8 @@ def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) ->
 
     Inputs are input_ids, attention_mask, past_key_values.N.key and .value (and position_ids from torch's exporter),
     outputs logits, present.N.key and .value. An encoder-decoder model becomes encoder.onnx and decoder.onnx (see
-    seq2seq_builder). Raises ExportError with the end of the log.
+    seq2seq_builder); a classifier has tokens and mask to read and the logits of its labels to tell. Raises ExportError
+    with the end of the log.
     """
     scratch = out.with_name(out.name + ".building")
     for folder in (scratch, out):
@@ -60,7 +63,10 @@ def build_graph(model_folder: Path, out: Path, *, opset: int, log_path: Path) ->
 
 def builder_of(model_folder: Path) -> str:
     """The module that builds graphs of this model's architecture."""
-    model_type = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    model_type = config["model_type"]
+    if is_classifier(config) and model_type in (*GENAI_ARCHITECTURES, *TORCH_ARCHITECTURES):
+        return "classifier_builder"
     if model_type in GENAI_ARCHITECTURES:
         return "genai_builder"
     if model_type in TORCH_ARCHITECTURES:
@@ -69,6 +75,11 @@ def builder_of(model_folder: Path) -> str:
         return "seq2seq_builder"
     known = ", ".join((*GENAI_ARCHITECTURES, *TORCH_ARCHITECTURES, *SEQ2SEQ_ARCHITECTURES))
     raise ExportError(f"{model_folder}: no way to export the architecture {model_type}; these are known: {known}")
+
+
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a transformers config.json is of a class that tells labels of whole texts."""
+    return str((config.get("architectures") or [""])[0]).endswith("ForSequenceClassification")
 
 
 def child_environment() -> dict[str, str]:

@@ -27,10 +27,26 @@ def check_seq2seq(
     max_logit_difference: float,
 ) -> list[Check]:
     """All checks of a served folder; the first half of each block is read, the second is what follows from it."""
+    pairs = [(block[: len(block) // 2], block[len(block) // 2 :]) for block in blocks]
+    return check_pairs(
+        folder, model, pairs, source=source, greedy_tokens=greedy_tokens, max_logit_difference=max_logit_difference
+    )
+
+
+def check_pairs(
+    folder: Path,
+    model: Any,
+    pairs: Sequence[tuple[list[int], list[int]]],
+    *,
+    source: Path,
+    greedy_tokens: int,
+    max_logit_difference: float,
+) -> list[Check]:
+    """All checks of a served folder on pairs of what is read and what is written, as far as the shortest goes."""
     runner = Seq2SeqModel(folder)
-    texts = [block[: len(block) // 2] for block in blocks]
-    start = model.config.decoder_start_token_id
-    targets = [[start, *block[len(block) // 2 :]] for block in blocks]
+    texts, start = [text for text, _ in pairs], model.config.decoder_start_token_id
+    shortest = min(len(target) for _, target in pairs)
+    targets = [[start, *target[:shortest]] for _, target in pairs]
     return [
         *_logit_checks(runner, model, texts, targets, max_logit_difference),
         *_greedy_checks(runner, model, texts, greedy_tokens, tie=2 * max_logit_difference),

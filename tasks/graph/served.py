@@ -7,7 +7,7 @@ from typing import Any
 
 from params.errors import ExportError
 from tasks.artifacts.digest import write_atomic
-from tasks.graph.build import GENAI_ARCHITECTURES
+from tasks.graph.build import GENAI_ARCHITECTURES, is_classifier
 from tasks.tokenizer.files import CONFIG, TOKENIZER, copy_tokenizer
 
 SETTINGS = "generation.json"
@@ -49,7 +49,15 @@ def generation_settings(config: dict[str, Any], *, context: int) -> dict[str, An
         "head_dim": head_dim,
         "in_place_cache": config["model_type"] in GENAI_ARCHITECTURES,
         "sampling": _SAMPLING,
+        **({"labels": _labels(config)} if is_classifier(config) else {}),
+        **({"start_token_id": config["decoder_start_token_id"]} if config.get("is_encoder_decoder") else {}),
     }
+
+
+def _labels(config: dict[str, Any]) -> list[str]:
+    """Their names in the order of the logits."""
+    named = config["id2label"]
+    return [str(named[number]) for number in sorted(named, key=int)]
 
 
 def _first(config: dict[str, Any], *names: str) -> Any:

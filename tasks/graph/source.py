@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from params.errors import ExportError
+from tasks.graph.build import is_classifier
 from tasks.model.files import first_line
 from tasks.model.quiet import quiet_transformers
 from tasks.tokenizer.files import CONFIG, TOKENIZER, special_ids
@@ -38,12 +39,10 @@ def load_whole(folder: Path) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoConfig
 
-    from tasks.model.build import model_class
-
     config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
     try:
         with quiet_transformers():
-            model, found = model_class(config).from_pretrained(
+            model, found = _class_of(config).from_pretrained(
                 folder,
                 dtype=torch.float32,
                 attn_implementation="eager",
@@ -62,6 +61,15 @@ def load_whole(folder: Path) -> Any:
     bad = [name for name, parameter in model.named_parameters() if not bool(torch.isfinite(parameter).all())]
     _refuse(folder, "has NaN or infinity in", bad, "export an earlier checkpoint")
     return model.eval()
+
+
+def _class_of(config: Any) -> Any:
+    """The factory for the class that config.json names."""
+    from transformers import AutoModelForSequenceClassification
+
+    from tasks.model.build import model_class
+
+    return AutoModelForSequenceClassification if is_classifier(config.to_dict()) else model_class(config)
 
 
 def _refuse(folder: Path, what: str, names: Sequence[str], remedy: str) -> None:

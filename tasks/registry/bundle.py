@@ -13,7 +13,7 @@ SUMS = "SHA256SUMS"
 FACTS = "bundle.json"
 """What the bundle is: the name, the served variant, its figures."""
 _WEIGHTS_OF_ONNX = ".onnx.data"
-COMMON = ("generate.py", "MODEL_CARD.md", "MODEL_CARD.zh-CN.md", "README.md", FACTS, SUMS)
+COMMON = ("generate.py", "classify.py", "MODEL_CARD.md", "MODEL_CARD.zh-CN.md", "README.md", FACTS, SUMS)
 """Files that go along with any variant."""
 
 
@@ -71,7 +71,7 @@ def variant_files(names: Iterable[str], variant: str) -> list[str]:
 
 def variants_in(names: Iterable[str]) -> list[str]:
     """The ONNX variants among a bundle's files."""
-    return sorted({name.split("/")[1] for name in names if name.startswith("onnx/") and name.endswith("/model.onnx")})
+    return sorted({name.split("/")[1] for name in names if name.startswith("onnx/") and name.endswith(".onnx")})
 
 
 def _digest(path: Path) -> str | None:

@@ -16,7 +16,12 @@ from tasks.report.words import Language, Words, choose, figure_words, said
 
 CARDS: dict[str, Language] = {"MODEL_CARD.md": "en", "MODEL_CARD.zh-CN.md": "zh"}
 """File of the card in each language."""
+_LABEL_METRICS = {"accuracy": "Accuracy", "macro_f1": "Macro F1"}
 _METRICS = {"bits_per_byte": "Bits per byte", "loss": "Loss (nats per token)", "perplexity": "Perplexity"}
+_KINDS = {
+    "text-classification": Words("classifier", "分类模型"),
+    "text2text-generation": Words("sequence-to-sequence model", "序列到序列模型"),
+}
 _MIN_SHARE = 0.01
 """Of the text, for a language to be named in the card's head."""
 
@@ -59,25 +64,49 @@ def card_head(story: Story) -> dict[str, Any]:
         head |= {"license": "other", "license_name": "see-the-sources", "license_link": "MODEL_CARD.md"}
     head["datasets"] = [str(source["name"]) for source in story.sources]
     head["tags"] = ["gristmill", "onnx", str(story.config["model_type"])]
-    found = story.evaluation.get("test") or {}
-    metrics = [{"type": name, "name": title, "value": found[name]} for name, title in _METRICS.items() if name in found]
+    labelled = story.evaluation.get("classification")
+    found, titles = (labelled, _LABEL_METRICS) if labelled else (story.evaluation.get("test") or {}, _METRICS)
+    metrics = [{"type": name, "name": title, "value": found[name]} for name, title in titles.items() if name in found]
     if metrics:
         dataset = {"type": "held-out", "name": "held-out documents of the sources", "split": "test"}
+        if labelled:
+            dataset = {"type": "held-out", "name": "held-out rows of the examples", "split": "validation"}
         result = {"task": {"type": task_of(story)}, "dataset": dataset, "metrics": metrics}
         head["model-index"] = [{"name": story.name, "results": [result]}]
     return head
 
 
 def _summary(story: Story, language: Language) -> str:
-    kind, parameters, tokens = story.config["model_type"], story.stop["parameters"], story.stop["tokens"]
-    bits = (story.evaluation.get("test") or {}).get("bits_per_byte")
+    architecture, parameters, tokens = story.config["model_type"], story.stop["parameters"], story.stop["tokens"]
+    kind, measured = said(_kind(story), language), said(_measured(story), language)
     if language == "en":
         begun = "trained further from given weights" if story.has_given_weights else "trained from scratch"
-        measured = "" if bits is None else f"; {bits:.4f} bits per byte on held-out text"
-        return f"A {kind} language model of {parameters:,} parameters, {begun} on {tokens:,} tokens{measured}."
+        told = f"; {measured}" if measured else ""
+        return f"A {architecture} {kind} of {parameters:,} parameters, {begun} on {tokens:,} tokens{told}."
     begun = "在给定权重上继续训练" if story.has_given_weights else "从头训练"
-    measured = "" if bits is None else f"；留出文本上每字节 {bits:.4f} 比特"
-    return f"{kind} 语言模型，参数量 {parameters:,}，{begun}，训练词元 {tokens:,}{measured}。"
+    told = f"；{measured}" if measured else ""
+    return f"{architecture} {kind}，参数量 {parameters:,}，{begun}，训练词元 {tokens:,}{told}。"
+
+
+def _kind(story: Story) -> Words:
+    return _KINDS.get(task_of(story), Words("language model", "语言模型"))
+
+
+def _measured(story: Story) -> Words:
+    """The figure that it is judged by."""
+    if (found := story.evaluation.get("classification")) is not None:
+        share, labels = f"{found['accuracy']:.1%}", len(found["by_label"])
+        return Words(
+            f"{share} of held-out texts get the right one of {labels} labels",
+            f"留出文本的标签准确率 {share}（{labels} 类）",
+        )
+    if (found := story.evaluation.get("sequences")) is not None:
+        share = f"{found['exact_match']:.1%}"
+        return Words(f"{share} of held-out targets are written to the letter", f"留出目标完全匹配率 {share}")
+    bits = (story.evaluation.get("test") or {}).get("bits_per_byte")
+    if bits is None:
+        return Words("", "")
+    return Words(f"{bits:.4f} bits per byte on held-out text", f"留出文本上每字节 {bits:.4f} 比特")
 
 
 def _evaluation(story: Story, language: Language) -> Iterator[str]:
@@ -124,7 +153,8 @@ def _variants(story: Story, language: Language) -> Iterator[str]:
     yield from row((*head, t("same likeliest token", "首选词元一致"), t("same greedy text", "贪心文本一致")), "lrrrrr")
     for name, found in story.quality.items():
         label = f"{name} ({t('not kept', '未保留')})" if "rejected" in found else name
-        agreement = (f"{found['top1_agreement']:.1%}", f"{found['greedy_agreement']:.1%}")
+        greedy = found.get("greedy_agreement")
+        agreement = (f"{found['top1_agreement']:.1%}", "-" if greedy is None else f"{greedy:.1%}")
         change = (f"{found['bytes']:,}", f"{found['loss_increase']:+.4f}", f"{found['kl']:.2e}")
         yield from row((label, *change, *agreement))
 
@@ -155,14 +185,22 @@ def _limits(story: Story, language: Language) -> Iterator[str]:
             f"- 它只会续写与训练数据（{names}）同类的文本，不是助手。",
         )
     if context is not None:
+        writes = task_of(story) != "text-classification"
         yield t(
-            f"- It reads at most {context:,} tokens at once, prompt and continuation together.",
-            f"- 提示与续写合计最多 {context:,} 词元。",
+            f"- It reads at most {context:,} tokens at once{', prompt and continuation together' if writes else ''}.",
+            f"- {'提示与续写合计' if writes else '一次'}最多 {context:,} 词元。",
         )
-    yield t(
-        "- What it writes may be wrong, and may repeat passages of its training text and the biases in it.",
-        "- 其输出可能有误，也可能重复训练文本中的段落与偏见。",
-    )
+    if task_of(story) == "text-classification":
+        yield t(
+            "- It knows no other labels than those above, gives one to any text, and may have the biases of its "
+            "examples.",
+            "- 它只认识上述标签，对任何文本都会给出其中之一，并可能带有训练样例中的偏见。",
+        )
+    else:
+        yield t(
+            "- What it writes may be wrong, and may repeat passages of its training text and the biases in it.",
+            "- 其输出可能有误，也可能重复训练文本中的段落与偏见。",
+        )
     yield t(
         "- Personal data was looked for by patterns: some of it may have been missed.",
         "- 个人信息按模式查找，可能有遗漏。",

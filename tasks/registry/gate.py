@@ -1,7 +1,7 @@
 """What a bundle must prove before it may serve people."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,18 +44,22 @@ class Evidence:
     contaminated: Mapping[str, float] | None
     """Share of each evaluation set that the training text contains; None where that was not measured."""
     decode_tokens_per_s: float | None
+    decisive: str = "served.bits_per_byte"
+    """The figure that decides about the served file; what else is asked of the file stands in the same section."""
+    above: Sequence[tuple[str, float, float]] = ()
+    """Conditions of the kind of model: name, what was found, what it must be above."""
 
 
 def gate_checks(params: ReleaseParams, found: Evidence) -> list[GateCheck]:
     """All conditions on a model that do not need the registry."""
     served = found.quality.get(params.serve)
     kept = served is not None and "rejected" not in served
-    decisive = f"{_measured(found)}.bits_per_byte"
-    bits = found.figures[decisive]
+    value = found.figures[found.decisive]
     return [
         GateCheck("verdict of training", found.verdict, "not broken", found.verdict != "broken"),
         GateCheck("served variant", params.serve if kept else None, params.serve, kept),
-        GateCheck(decisive, _number(bits), "a number", math.isfinite(bits)),
+        GateCheck(found.decisive, _number(value), "a number", math.isfinite(value)),
+        *(GateCheck(name, _number(at), f"above {least:g}", at > least) for name, at, least in found.above),
         *_parity(params, found, served or {}),
         *_limits(params.gate.limits, found.figures),
         *_contamination(params.gate.max_contaminated, found.contaminated),
@@ -63,18 +67,15 @@ def gate_checks(params: ReleaseParams, found: Evidence) -> list[GateCheck]:
     ]
 
 
-def _measured(found: Evidence) -> str:
-    """The section that judges the served file: on answers where training ended with conversations, else on text."""
-    return "served.answers" if "served.answers.bits_per_byte" in found.figures else "served"
-
-
 def _parity(params: ReleaseParams, found: Evidence, served: Tree) -> Iterator[GateCheck]:
     """Whether the served file does what the trained model does."""
-    gate = params.gate
+    gate, section = params.gate, found.decisive.rpartition(".")[0]
     if gate.max_loss_increase is not None:
         yield _at_most("loss over the fp32 graph", served.get("loss_increase"), gate.max_loss_increase)
-        name = f"{_measured(found)}.loss_increase"
+        name = f"{section}.loss_increase"
         yield _at_most(f"{name} over the trained model", found.figures[name], gate.max_loss_increase)
+    if gate.min_agreement is not None and (name := f"{section}.agreement") in found.figures:
+        yield _within(f"{name} with the trained model", found.figures[name], LimitParams(min=gate.min_agreement))
     if gate.min_greedy_agreement is not None:
         agreement = served.get("greedy_agreement")
         yield _within("greedy agreement with fp32", agreement, LimitParams(min=gate.min_greedy_agreement))

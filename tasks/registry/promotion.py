@@ -39,13 +39,13 @@ def decide(
 
 def _figures(found: Comparison) -> str:
     """What is compared; its name and why it is chosen are told wherever that is not plain text to plain text."""
-    told = f"{found.new:.4f} bits per byte against {found.champion:.4f}"
+    told = f"{found.new:.4f} {found.unit} against {found.champion:.4f}"
     is_plain = (found.figure, found.why) == (Comparison.figure, Comparison.why)
     return told if is_plain else f"{told} ({found.figure}: {found.why})"
 
 
 def champion_check(champion: int, found: Comparison, params: ChampionParams) -> GateCheck:
-    """The comparison as one more condition of the gate: what the gain in bits per byte is with confidence above."""
+    """The comparison as one more condition of the gate: what the gain is with confidence above."""
     name = f"lower end of the gain over champion version {champion}"
     if found.figure != Comparison.figure:
         name += f" in {found.figure}"

@@ -12,7 +12,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained("transformers")
 model = AutoModelForCausalLM.from_pretrained("transformers")
 prompt = tokenizer(tokenizer.bos_token + "your prompt", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))"""
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=64)[0]))""",
+    "text2text-generation": """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("transformers")
+model = AutoModelForSeq2SeqLM.from_pretrained("transformers")
+source = tokenizer("your text" + tokenizer.eos_token, return_tensors="pt")
+print(tokenizer.decode(model.generate(**source, max_new_tokens=64)[0], skip_special_tokens=True))""",
 }
 _PIPELINE_CODE = """\
 from transformers import pipeline
@@ -26,6 +33,10 @@ _PIPELINES = {
     "ForTokenClassification": "token-classification",
     "ForMaskedLM": "fill-mask",
 }
+
+
+_BARE = {"text-classification": 'python classify.py "your text"'}
+"""How the bundle runs alone; others continue a prompt."""
 
 
 def task_of(story: Story) -> str:
@@ -51,7 +62,7 @@ def use_lines(story: Story, language: Language) -> list[str]:
         ),
         "",
         "```",
-        'python generate.py "your prompt"',
+        _BARE.get(task_of(story), 'python generate.py "your prompt"'),
         "```",
         "",
         t("With transformers:", "使用 transformers："),

@@ -28,6 +28,8 @@ _FIGURES = (
     ("train", "training_s"),
     ("evaluate", "test.bits_per_byte"),
     ("evaluate", "test.perplexity"),
+    ("evaluate", "classification.accuracy"),
+    ("evaluate", "classification.macro_f1"),
 )
 Floats = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from tasks.report.results import RunResults, read_json
 from tasks.report.words import Said, Words
 
 _COLORS = 7
-_CHANGE = Words("rise of the loss over fp32 (nats per token)", "相对 fp32 的损失增加（纳特/词元）")
+_CHANGE = Words("rise of the loss over fp32 (nats)", "相对 fp32 的损失增加（纳特）")
 _COLUMNS = {
     "bytes": Words("size", "大小"),
     "loss_increase": Words("loss over fp32", "损失增加"),
@@ -86,15 +86,16 @@ def _charts(run: RunResults, quality: Mapping[str, Mapping[str, Any]]) -> Iterat
         yield figure(Words("Quality against size", "质量与大小"), legend, chart)
         bars = [Bar(name, [(at % _COLORS, mb)], size(1e6 * mb)) for at, (name, (mb, _)) in enumerate(sizes)]
         yield figure(Words("Size", "大小"), bar_chart(bars))
+    counted = _counted(run)
     if speeds:
         points: list[tuple[Said, tuple[float, float]]] = [
             (name, (speed, float(quality[name]["loss_increase"]))) for name, speed in speeds.items()
         ]
-        unit = Words("tokens per second, one text at a time", "词元/秒（单条文本）")
+        unit = Words(f"{counted.en} per second, one text at a time", f"{counted.zh}/秒（单条文本）")
         chart = scatter(points, unit=_CHANGE, x_unit=unit)
-        yield figure(Words("Quality against decode speed", "质量与解码速度"), legend, chart)
+        yield figure(Words("Quality against speed", "质量与速度"), legend, chart)
         bars = [Bar(name, [(names.index(name) % _COLORS, speed)], f"{speed:,.0f}") for name, speed in speeds.items()]
-        yield figure(Words("Decode speed (tokens per second)", "解码速度（词元/秒）"), bar_chart(bars))
+        yield figure(Words(f"Speed ({counted.en} per second)", f"速度（{counted.zh}/秒）"), bar_chart(bars))
 
 
 def _table(run: RunResults, quality: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -107,8 +108,16 @@ def _table(run: RunResults, quality: Mapping[str, Mapping[str, Any]]) -> Html:
         cells = [size(found[key]) if key == "bytes" else number(found[key]) for key in _COLUMNS if key in found]
         rows.append([label, *cells, number(_speed(run, name), 0)])
     shown = [words for key, words in _COLUMNS.items() if all(key in found for found in quality.values())]
-    return table([Words("variant", "变体"), *shown, Words("tokens/s", "词元/秒")], rows)
+    counted = _counted(run)
+    return table([Words("variant", "变体"), *shown, Words(f"{counted.en}/s", f"{counted.zh}/秒")], rows)
+
+
+def _counted(run: RunResults) -> Words:
+    """What speeds count: texts where they are labelled."""
+    labels = any(name.endswith("_texts_per_s") for name in run.results["compress"].metrics.values)
+    return Words("texts", "文本") if labels else Words("tokens", "词元")
 
 
 def _speed(run: RunResults, name: str) -> float | None:
-    return run.results["compress"].metrics.values.get(f"{name}_decode_tokens_per_s")
+    values = run.results["compress"].metrics.values
+    return values.get(f"{name}_decode_tokens_per_s", values.get(f"{name}_texts_per_s"))

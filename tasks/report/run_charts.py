@@ -129,6 +129,8 @@ def _tiles(run: RunResults) -> Iterator[tuple[Words, str]]:
         yield Words("validation loss", "验证损失"), f"{trained[-1].metrics.values['final_val_loss']:.3f}"
     if (bits := values.get("evaluate", {}).get("test.bits_per_byte")) is not None:
         yield Words("test bits per byte", "测试每字节比特数"), f"{bits:.3f}"
+    if (accuracy := values.get("evaluate", {}).get("classification.accuracy")) is not None:
+        yield Words("held-out accuracy", "留出准确率"), f"{accuracy:.1%}"
     served = run.results["release"].metrics.facts.get("served") if "release" in run.results else None
     if served and f"{served}_bytes" in counts.get("compress", {}):
         yield Words(f"{served}, served", f"{served}（对外服务）"), size(counts["compress"][f"{served}_bytes"])

@@ -93,6 +93,23 @@ _FIGURES = {
     "tasks": Words("tasks", "任务"),
     "by_source": Words("by source", "按来源"),
     "by_language": Words("by language", "按语言"),
+    "classification": Words("labels of held-out texts", "留出文本的标签"),
+    "sequences": Words("what is written for held-out sources", "留出源文本的输出"),
+    "exact_match": Words("exact match", "完全匹配"),
+    "chrf": Words("chrF2 (0 to 100)", "chrF2（0 至 100）"),
+    "log_loss": Words("log loss (nats per text)", "对数损失（纳特/文本）"),
+    "accuracy": Words("accuracy", "准确率"),
+    "macro_f1": Words("macro F1", "宏平均 F1"),
+    "f1": Words("F1", "F1"),
+    "precision": Words("precision", "精确率"),
+    "recall": Words("recall", "召回率"),
+    "majority_accuracy": Words("accuracy of the commonest label", "最常见标签的准确率"),
+    "over_majority": Words("accuracy above that", "高出的准确率"),
+    "calibration_error": Words("calibration error", "校准误差"),
+    "by_label": Words("by label", "按标签"),
+    "confusion": Words("confusion: rows wanted, columns said", "混淆矩阵：行为应有标签，列为预测标签"),
+    "wanted": Words("wanted", "应有标签"),
+    "agreement": Words("same answer as the trained model", "与训练模型答案一致"),
 }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import time
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from tasks.serving.api_keys import ApiKeys
 from tasks.serving.door import Door
 from tasks.serving.exchange import Exchange, Question, error_response
 from tasks.serving.jobs import Ask, of_chat, of_completion
-from tasks.serving.loaded import Loaded
+from tasks.serving.labelling import ClassifyRequest
+from tasks.serving.loaded import AnyLoaded, Loaded, LoadedClassifier
 from tasks.serving.openai_types import ChatRequest, CompletionRequest, parse, parse_either
 from tasks.serving.service import Service
 
@@ -47,8 +49,14 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         body = await read_body(request, service)
         return Exchange(service, chat_question(parse(body, ChatRequest), service, len(body)))
 
+    async def classify(request: Request) -> Response:
+        return await _labels(parse(await read_body(request, service), ClassifyRequest), service)
+
     async def invocations(request: Request) -> Response:
         body = await read_body(request, service)
+        with service.any_model(None) as loaded:
+            if isinstance(loaded, LoadedClassifier):
+                return await _labels(parse(body, ClassifyRequest), service)
         parsed = parse_either(body)
         if isinstance(parsed, ChatRequest):
             return Exchange(service, chat_question(parsed, service, len(body)))
@@ -57,7 +65,8 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     for path, endpoint, model, summary in (
         ("/v1/completions", completions, CompletionRequest, "Continue prompts"),
         ("/v1/chat/completions", chats, ChatRequest, "Answer in a conversation"),
-        ("/invocations", invocations, None, "SageMaker: either of the two, by what the body holds"),
+        ("/v1/classify", classify, ClassifyRequest, "Tell the labels of texts"),
+        ("/invocations", invocations, None, "SageMaker: any of these, by the model and by what the body holds"),
     ):
         schema = {"type": "object"} if model is None else model.model_json_schema()
         described = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
@@ -66,11 +75,11 @@ def _add_answers(app: FastAPI, service: Service) -> None:
 
 def _add_state(app: FastAPI, service: Service) -> None:
     async def models() -> dict[str, Any]:
-        with service.model(None) as loaded:
+        with service.any_model(None) as loaded:
             return {"object": "list", "data": [_described(loaded, service)]}
 
     async def model(name: str) -> dict[str, Any]:
-        with service.model(name) as loaded:
+        with service.any_model(name) as loaded:
             return _described(loaded, service)
 
     async def health() -> Response:
@@ -114,6 +123,27 @@ def chat_question(parsed: ChatRequest, service: Service, size_bytes: int) -> Que
 
     ask = partial(of_chat, parsed, params=service.params)
     return Question(parsed.model, parsed.stream, size_bytes, ask, shape)
+
+
+async def _labels(request: ClassifyRequest, service: Service) -> Response:
+    """The answer to a request for labels. Raises ApiError."""
+    limit, began = service.params.request_timeout_s, time.perf_counter()
+    with service.classifier(request.model) as loaded:
+        try:
+            async with asyncio.timeout(limit):
+                found, tokens = await loaded.labeller.label(request)
+        except TimeoutError:
+            raise ApiError(504, f"the answer took more than {limit:g} s", code="timeout") from None
+        service.metrics.prompt_tokens.inc(tokens)
+        service.metrics.duration.observe(time.perf_counter() - began)
+        return JSONResponse(
+            {
+                "object": "list",
+                "model": loaded.name,
+                "data": [{"index": index, **one} for index, one in enumerate(found)],
+                "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            }
+        )
 
 
 async def read_body(request: Request, service: Service) -> bytes:
@@ -185,14 +215,19 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, failed)
 
 
-def _described(loaded: Loaded, service: Service) -> dict[str, Any]:
-    return {
+def _described(loaded: AnyLoaded, service: Service) -> dict[str, Any]:
+    about = {
         "id": loaded.name,
         "object": "model",
         "created": loaded.created,
         "owned_by": "gristmill",
         "version": loaded.version,
         "variant": loaded.variant,
+    }
+    if isinstance(loaded, LoadedClassifier):
+        model = loaded.labeller.model
+        return about | {"context_length": model.context_length, "labels": model.labels}
+    return about | {
         "context_length": loaded.settings.context_length,
         "max_tokens": service.params.max_tokens or loaded.settings.context_length,
         "chat": loaded.chat is not None,

@@ -12,7 +12,14 @@ from tasks.serving.service import Service
 
 _OPEN_PATHS = frozenset(("/", "/health", "/ready", "/ping", "/metrics", "/favicon.ico"))
 """Neither text nor model is to be had there."""
-_COUNTED = _OPEN_PATHS | {"/v1/models", "/v1/completions", "/v1/chat/completions", "/invocations", "/openapi.json"}
+_COUNTED = _OPEN_PATHS | {
+    "/v1/models",
+    "/v1/completions",
+    "/v1/chat/completions",
+    "/v1/classify",
+    "/invocations",
+    "/openapi.json",
+}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

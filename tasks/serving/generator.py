@@ -18,6 +18,8 @@ from tokenizers import Tokenizer
 
 Array = npt.NDArray[Any]
 GRAPH = "model.onnx"
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+"""Both in the place of one graph: the encoder reads the prompt, and the decoder writes a text of its own."""
 SETTINGS = "generation.json"
 BUNDLE = "bundle.json"
 _ERRORS_ONLY = 3
@@ -71,6 +73,8 @@ class Settings:
     head_dim: int
     in_place_cache: bool
     """The graph may write new keys and values into the very buffers it reads the old ones from."""
+    start_token_id: int | None = None
+    """What a decoder begins with that has an encoder."""
     sampling: dict[str, Any] = field(default_factory=dict)
     """Defaults for Sampling."""
 
@@ -93,17 +97,34 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = _ERRORS_ONLY
-        path = str(self.folder / GRAPH)
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        is_whole = (self.folder / GRAPH).is_file()
+        self.session = self._open(GRAPH if is_whole else DECODER, options)
+        self.encoder = None if is_whole else self._open(ENCODER, options)
         self.takes_positions = any(tensor.name == "position_ids" for tensor in self.session.get_inputs())
+
+    def _open(self, name: str, options: Any) -> Any:
+        return onnxruntime.InferenceSession(str(self.folder / name), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def room(self) -> int:
+        """Most tokens of a prompt and its continuation together; what an encoder reads takes no room of the text."""
+        return self.settings.context_length * (1 if self.encoder is None else 2)
 
     def sampling(self, **changes: Any) -> Sampling:
         """The model's default sampling with changes."""
         return replace(Sampling(**self.settings.sampling), **changes)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt, led by the begin token."""
-        return [self.settings.bos_token_id, *self.tokenizer.encode(text, add_special_tokens=False).ids]
+        """Token ids of a prompt, led by the begin token; what an encoder reads is ended by the end token instead."""
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return [self.settings.bos_token_id, *ids] if self.encoder is None else [*ids, self.settings.eos_token_id]
+
+    def read(self, prompts: Array) -> dict[str, Array]:
+        """What the decoder takes of token ids (batch, time) that the encoder has read."""
+        assert self.encoder is not None
+        mask, names = np.ones_like(prompts), [output.name for output in self.encoder.get_outputs()]
+        made = self.encoder.run(names, {"input_ids": prompts, "attention_mask": mask})
+        return {"attention_mask": mask, **dict(zip(names, made, strict=True))}
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, special tokens left out."""
@@ -166,10 +187,11 @@ class OnnxModel:
         """Pairs of row and new token for prompts of one length."""
         length = len(prompts[0])
         self._check_room(length)
+        length = length if self.encoder is None else 0
         capacity = min(length + sampling.max_new_tokens, self.settings.context_length)
         choosers = {row: Chooser(sampling, row) for row in rows}
         in_place = self.settings.in_place_cache
-        cache = _InPlaceCache(self, len(rows), capacity) if in_place else _GrowingCache(self, len(rows))
+        cache = _InPlaceCache(self, len(rows), capacity) if in_place else GrowingCache(self, len(rows))
         tokens = np.array(prompts, np.int64)
         for total in range(length, capacity):
             logits = cache.step(tokens, total)[:, : self.settings.vocab_size]
@@ -191,24 +213,27 @@ class OnnxModel:
             )
 
 
-class _GrowingCache:
+class GrowingCache:
     """Keys and values of a batch whose rows are equally long, made longer by each step."""
 
     def __init__(self, model: OnnxModel, rows: int) -> None:
         self.model = model
-        self.past = _empty_cache(model.settings, rows)
+        self.past, self.seen = _empty_cache(model.settings, rows), dict[str, Array]()
         self.outputs = [output.name for output in model.session.get_outputs()]
 
     def step(self, tokens: Array, total: int) -> Array:
         """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them."""
-        feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64))
-        made = dict(zip(self.outputs, self.model.session.run(self.outputs, feeds | self.past), strict=True))
+        if self.model.encoder is not None and not self.seen:
+            self.seen = self.model.read(tokens)
+            tokens = np.full((len(tokens), 1), self.model.settings.start_token_id, np.int64)
+        feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64)) | self.seen | self.past
+        made = dict(zip(self.outputs, self.model.session.run(self.outputs, feeds), strict=True))
         self.past = {name: made[_present(name)] for name in self.past}
         return np.asarray(made["logits"][:, -1])
 
     def keep(self, rows: list[int]) -> None:
         """Go on with some of the rows."""
-        self.past = {name: array[rows] for name, array in self.past.items()}
+        self.past, self.seen = ({n: array[rows] for n, array in held.items()} for held in (self.past, self.seen))
 
 
 class _InPlaceCache:
@@ -288,9 +313,9 @@ def served_folder(path: str | Path, variant: str | None = None) -> Path:
     Raises PromptError with what there is.
     """
     folder = Path(path)
-    if (folder / GRAPH).is_file() and variant is None:
+    if variant is None and any((folder / name).is_file() for name in (GRAPH, DECODER)):
         return folder
-    there = sorted(graph.parent.name for graph in folder.glob(f"onnx/*/{GRAPH}"))
+    there = sorted({graph.parent.name for name in (GRAPH, DECODER) for graph in folder.glob(f"onnx/*/{name}")})
     if (folder / BUNDLE).is_file() and there:
         served = json.loads((folder / BUNDLE).read_text(encoding="utf-8"))["served"]
         name = variant or (served if served in there else there[0])

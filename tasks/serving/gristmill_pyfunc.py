@@ -22,6 +22,8 @@ PARAMETERS: dict[str, Any] = {
     "variant": "",
 }
 """Parameters of predict with their defaults; seed -1 draws anew each time, variant "" is the served one."""
+OUTPUTS: dict[str, type] = {}
+"""Columns of what predict gives, by name; none where it is a text."""
 
 
 class Continuations:

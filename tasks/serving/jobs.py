@@ -29,6 +29,8 @@ def of_completion(request: CompletionRequest, loaded: Loaded, params: ServeParam
     """The texts of a completion. Raises ApiError."""
     prompts = [_tokens(prompt, loaded) for prompt in request.prompts]
     end_tokens = frozenset((loaded.settings.eos_token_id,))
+    if request.echo and loaded.model.encoder is not None:
+        raise ApiError(400, f"{loaded.name} reads a prompt and writes another text; it echoes none", param="echo")
     scores_prompt = request.echo and request.logprobs is not None
     max_tokens = _COMPLETION_TOKENS if request.max_tokens is None else request.max_tokens
     rule = _rule(request, loaded, top_logprobs=request.logprobs)

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from params.errors import ParameterError
+from tasks.kinds.kind import kind_of
 from tasks.serving.batch import Batch, Job, Text
 from tasks.serving.chat_template import ChatError, ChatTemplate, Message
 from tasks.serving.generation import Choice, Piece
 from tasks.serving.generator import OnnxModel, PromptError, Sampling, served_folder
 from tasks.serving.jobs import Ask
-from tasks.serving.rows import make_rows
+from tasks.serving.rows import rows_of
 from tasks.serving.sampling import Rule
 
 _MAX_ROWS = 16
@@ -25,8 +26,12 @@ class LocalModel:
             served = served_folder(folder, variant)
         except PromptError as error:
             raise ParameterError(str(error)) from None
+        if (kind := kind_of(served)) is not None and kind.command != "generate":
+            raise ParameterError(
+                f"{folder} holds a {kind.name}, which writes no text: gristmill {kind.command} asks it"
+            )
         self.model = OnnxModel(served, threads=threads)
-        self.chat = ChatTemplate.load(served)
+        self.chat = ChatTemplate.load(served) if self.model.encoder is None else None
 
     def sampling(self, **changes: object) -> Sampling:
         """The model's own sampling with changes. Raises ParameterError."""
@@ -81,11 +86,11 @@ class LocalModel:
             for index in range(num_continuations)
         )
         ask = Ask(jobs, tuple(prompts), stops)
-        texts = [Text(job, room=self.model.settings.context_length) for job in jobs]
+        texts = [Text(job, room=self.model.room) for job in jobs]
         choices = {text: Choice(index, ask, self.model) for index, text in enumerate(texts)}
         num_rows = min(len(jobs), _MAX_ROWS)
-        rows = make_rows(self.model.session, self.model.settings, max_rows=num_rows)
-        batch = Batch(rows, num_rows, _PREFILL_TOKENS)
+        at_once = _PREFILL_TOKENS if self.model.encoder is None else self.model.settings.context_length
+        batch = Batch(rows_of(self.model, max_rows=num_rows), num_rows, at_once)
         batch.waiting.extend(texts)
         while not batch.is_idle:
             for text, emission in batch.step():

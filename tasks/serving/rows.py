@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from tasks.serving.generator import Array, Settings
+from tasks.serving.generator import Array, GrowingCache, OnnxModel, Settings
 
 _FIRST_CAPACITY = 16
 _DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
@@ -37,6 +37,11 @@ class Rows(Protocol):
 
     def remove(self, row: int) -> None:
         """Forget a row; the last one takes its place."""
+
+
+def rows_of(model: OnnxModel, *, max_rows: int) -> Rows:
+    """The kind of rows that a model can run."""
+    return make_rows(model.session, model.settings, max_rows=max_rows) if model.encoder is None else PairRows(model)
 
 
 def make_rows(session: Any, settings: Settings, *, max_rows: int) -> Rows:
@@ -163,6 +168,51 @@ class _Binding:
         self.binding.bind_output("logits", "cpu")
         self.session.run_with_iobinding(self.binding)
         return np.asarray(self.binding.get_outputs()[-1].numpy())
+
+
+class PairRows:
+    """Rows of an encoder-decoder, each with the graphs to itself: one after the other takes its step.
+
+    Its prompt is read whole, for every token that an encoder reads sees those behind it.
+    """
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.model = model
+        self.caches: list[GrowingCache] = []
+        self.prompt: list[int] = []
+        self.staged = GrowingCache(model, 1)
+
+    def begin(self) -> None:
+        """Make room for a text that is to be read."""
+        self.prompt = []
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """Read further tokens of a prompt; gives the logits of the first token to write, for each of them."""
+        self.prompt += tokens
+        self.staged = GrowingCache(self.model, 1)
+        logits = self._cut(self.staged.step(np.array([self.prompt], np.int64), 0))
+        return np.broadcast_to(logits, (len(tokens), logits.shape[-1]))
+
+    def join(self) -> None:
+        """Put that text into the batch, as the last row."""
+        self.caches.append(self.staged)
+
+    def drop(self) -> None:
+        """Forget that text."""
+        self.prompt = []
+
+    def step(self, tokens: Sequence[int]) -> Array:
+        """Add one token to each row; gives the logits (rows, vocabulary) after them."""
+        rows = zip(self.caches, tokens, strict=True)
+        return self._cut(np.concatenate([cache.step(np.array([[token]], np.int64), 0) for cache, token in rows]))
+
+    def remove(self, row: int) -> None:
+        """Forget a row; the last one takes its place."""
+        self.caches[row] = self.caches[-1]
+        self.caches.pop()
+
+    def _cut(self, logits: Array) -> Array:
+        return logits[:, : self.model.settings.vocab_size]
 
 
 class GrowingRows:

@@ -15,7 +15,7 @@ from tasks.serving.batch import Emission, Text
 from tasks.serving.engine import BrokenEngineError, QueueFullError
 from tasks.serving.generation import Generation, Inbox
 from tasks.serving.jobs import Ask
-from tasks.serving.loaded import Loaded, load_model
+from tasks.serving.loaded import AnyLoaded, Loaded, LoadedClassifier, load_model
 from tasks.serving.metrics import ServerMetrics
 
 log = logging.getLogger(__name__)
@@ -49,14 +49,14 @@ class FolderSource:
 class Lease:
     """A model with the number of requests that use it."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: AnyLoaded) -> None:
         self.loaded = loaded
         self.num_users = 0
         self.is_free = asyncio.Event()
         self.is_free.set()
 
     @contextmanager
-    def held(self) -> Iterator[Loaded]:
+    def held(self) -> Iterator[AnyLoaded]:
         """Keep the model from being closed."""
         self.num_users += 1
         self.is_free.clear()
@@ -81,12 +81,12 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Requests are welcome."""
-        return self.lease is not None and not self.is_draining and not self.lease.loaded.engine.broken
+        return self.lease is not None and not self.is_draining and not self.lease.loaded.is_broken
 
     @property
     def is_healthy(self) -> bool:
         """Nothing is wrong that only a new process would mend."""
-        return self.lease is None or not self.lease.loaded.engine.broken
+        return self.lease is None or not self.lease.loaded.is_broken
 
     @property
     def described(self) -> str:
@@ -110,10 +110,10 @@ class Service:
         if self.lease is not None:
             for text in self.inboxes:
                 text.cancel()
-            await asyncio.to_thread(self.lease.loaded.engine.close)
+            await asyncio.to_thread(self.lease.loaded.close)
 
     @contextmanager
-    def model(self, name: str | None) -> Iterator[Loaded]:
+    def any_model(self, name: str | None) -> Iterator[AnyLoaded]:
         """The model that a request names, kept for as long as the request takes. Raises ApiError."""
         if self.is_draining or self.lease is None:
             raise overloaded("the server is shutting down", status=503, code="shutting_down")
@@ -121,6 +121,28 @@ class Service:
             if name and name != loaded.name:
                 message = f"the model {name[:100]!r} is not served here; {loaded.name!r} is"
                 raise ApiError(404, message, param="model", code="model_not_found")
+            yield loaded
+
+    @contextmanager
+    def model(self, name: str | None) -> Iterator[Loaded]:
+        """The same where the model must write. Raises ApiError, also for a model that cannot."""
+        with self.any_model(name) as loaded:
+            if not isinstance(loaded, Loaded):
+                raise ApiError(
+                    400, f"{loaded.name} tells labels and writes no text; POST to /v1/classify", code="writes_no_text"
+                )
+            yield loaded
+
+    @contextmanager
+    def classifier(self, name: str | None) -> Iterator[LoadedClassifier]:
+        """The same where the model must tell labels. Raises ApiError, also for a model that cannot."""
+        with self.any_model(name) as loaded:
+            if not isinstance(loaded, LoadedClassifier):
+                raise ApiError(
+                    400,
+                    f"{loaded.name} writes text and has no labels; POST to /v1/completions",
+                    code="tells_no_labels",
+                )
             yield loaded
 
     @contextmanager
@@ -154,7 +176,7 @@ class Service:
         self._spawn(_retire(old))
         return True
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: AnyLoaded) -> None:
         self.lease = Lease(loaded)
         self.metrics.model.clear()
         self.metrics.model.labels(loaded.name, loaded.version, loaded.variant).set(1)
@@ -162,8 +184,7 @@ class Service:
     def _engine_figures(self) -> tuple[int, int]:
         """Texts that wait, and texts under way."""
         assert self.lease is not None
-        engine = self.lease.loaded.engine
-        return engine.num_waiting, engine.num_active
+        return self.lease.loaded.texts
 
     async def _follow(self) -> None:
         """Look for newer versions for ever; what goes wrong is logged once, and the old model stays."""
@@ -180,14 +201,14 @@ class Service:
                 told = str(error)
                 self.metrics.reload_failures.inc()
 
-    async def _load(self, version: str) -> Loaded:
+    async def _load(self, version: str) -> AnyLoaded:
         loop = asyncio.get_running_loop()
 
         def deliver(emitted: Sequence[tuple[Text, Emission]]) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._dispatch, emitted)
 
-        def load() -> Loaded:
+        def load() -> AnyLoaded:
             return load_model(self.source.fetch(version), self.params, version=version, deliver=deliver)
 
         return await asyncio.to_thread(load)
@@ -208,4 +229,4 @@ class Service:
 async def _retire(lease: Lease) -> None:
     """Close a model once the last request has let go of it."""
     await lease.is_free.wait()
-    await asyncio.to_thread(lease.loaded.engine.close)
+    await asyncio.to_thread(lease.loaded.close)

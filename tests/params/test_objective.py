@@ -8,6 +8,8 @@ from params.pipeline import PipelineParams
 
 SOURCES = {"survey": {"sources": [{"name": "a", "path": "a"}]}}
 CHATS = {"sources": [{"path": "chats.jsonl"}]}
+LABELS = {"train": {"objective": "classify"}, "encode": CHATS}
+PAIRS = {"train": {"objective": "seq2seq", "model": {"architecture": "t5"}}, "encode": CHATS}
 
 
 def pipeline(**sections) -> PipelineParams:
@@ -31,6 +33,13 @@ def pipeline(**sections) -> PipelineParams:
             "a makes a classifier, which no later phase can go on from",
         ),
         ({"train": {"objective": "instruct"}, "encode": CHATS | {"context": 512}}, "encode.context 512 is over shard"),
+        (LABELS | {"prune": {"drop_layers": 1}}, "prune cuts models that go on writing a text, and training ends with"),
+        (LABELS | {"export": {"formats": ["gguf"]}}, "a model that learned classify is exported as ONNX and safetenso"),
+        (
+            LABELS | {"evaluate": {"canaries": {"texts": ["the code is 42"]}}},
+            "quizzes, harness and canaries ask a model to write, and training ends with classify",
+        ),
+        (PAIRS | {"compress": {"variants": ["int4_gptq"]}}, "int4_gptq knows models without an encoder only"),
     ],
 )
 def test_what_cannot_be_learned_is_refused_with_the_remedy(sections, said):

@@ -6,9 +6,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import psutil
@@ -170,6 +171,181 @@ class Workshop:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """The workshop of this session."""
     return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+class Judged:
+    """A model that is judged by rows, trained here for seconds, and every stage after training, each once a session."""
+
+    def __init__(self, workshop: Workshop, objective: str, file: str, train: Callable[..., Metrics]) -> None:
+        self.workshop, self.run = workshop, workshop.run
+        self.objective, self.file, self._train = objective, file, train
+        self.model, self.graph = cache(self._model), cache(self._graph)
+        self.variants, self.evaluation = cache(self._variants), cache(self._evaluation)
+
+    def examples(self, salt: str = "gristmill") -> Manifest:
+        """Examples that come with the package; the salt decides which of them are held out."""
+        from params.encode import EncodeParams, ExamplesParams
+        from params.load import EXAMPLES
+        from tasks.encode import encode
+
+        sources = (ExamplesParams(path=str(EXAMPLES / self.file)),)
+        params = EncodeParams(sources=sources, objective=self.objective, context=CONTEXT, validation=0.3, salt=salt)
+        tokenizer = self.workshop.seal("train_tokenizer", "judged", lambda out: train_tokenizer(out / "made"))
+        made = tokenizer.located(tokenizer.folder / "made")
+        name = f"{self.objective}-{salt}"
+        return self.workshop.seal("encode", name, lambda out: encode.work(params, made, out=out, run=self.run))
+
+    def train(self, out: Path, steps: int = 60, **options: object) -> Metrics:
+        """A model trained on the rows that are not held out."""
+        from params.load import EXAMPLES
+
+        held_out = (self.examples().folder / "held_out.jsonl").read_text().splitlines()
+        lines = (EXAMPLES / self.file).read_text().splitlines()
+        rows = [row for row in map(json.loads, lines) if json.dumps(row, ensure_ascii=False) not in held_out]
+        return self._train(rows, out, steps, **options)
+
+    def release(self, name: str, params: ReleaseParams, *, salt: str = "gristmill") -> Manifest:
+        """A sealed bundle."""
+        from tasks.release import release
+
+        files = self.workshop.seal("survey", "files", _write_files)
+        made = (self.model(), self.evaluation(salt), self.graph(), self.variants())
+        named = dict(zip(("model", "evaluation", "graph", "variants"), made, strict=True))
+        inputs = (files, files, files, self.workshop.splits(), self.workshop.shards(), *made, self.examples(salt))
+        return self.workshop.seal(
+            "release",
+            f"{self.objective}-{name}",
+            lambda out: release.work(params, *inputs, out=out, run=self.run),
+            {"files": files, **named, "examples": self.examples(salt)},
+            volatile=release.volatile,
+        )
+
+    def _model(self) -> Manifest:
+        return self.workshop.seal("train", self.objective, self.train)
+
+    def _graph(self) -> Manifest:
+        from tasks.export import export
+
+        inputs = (self.model(), self.workshop.shards(), self.examples())
+        work = partial(export.work, ExportParams(check_blocks=2, greedy_tokens=16), *inputs, run=self.run)
+        return self.workshop.seal("export", self.objective, lambda out: work(out=out))
+
+    def _variants(self) -> Manifest:
+        from tasks.compress import compress
+
+        inputs = (self.graph(), self.workshop.shards(), self.examples())
+        params = CompressParams(variants=("int8", "int4", "int8_dynamic", "fp16"), max_loss_increase=0.5)
+        work = partial(compress.work, params, *inputs, run=self.run)
+        return self.workshop.seal("compress", self.objective, lambda out: work(out=out))
+
+    def _evaluation(self, salt: str = "gristmill") -> Manifest:
+        from params.evaluate import EvaluateParams
+        from tasks.evaluate import evaluate
+
+        inputs = (self.model(), self.workshop.splits(), self.examples(salt))
+        work = partial(evaluate.work, EvaluateParams(), *inputs, run=self.run)
+        return self.workshop.seal("evaluate", f"{self.objective}-{salt}", lambda out: work(out=out))
+
+
+@pytest.fixture(scope="session")
+def labelled(workshop: Workshop) -> Judged:
+    """The classifier of this session."""
+    return Judged(workshop, "classify", "sentiment.jsonl", train_classifier)
+
+
+@pytest.fixture(scope="session")
+def paired(workshop: Workshop) -> Judged:
+    """The encoder-decoder of this session."""
+    return Judged(workshop, "seq2seq", "pairs.jsonl", train_pairs)
+
+
+def train_pairs(rows: list[dict[str, str]], out: Path, steps: int) -> Metrics:
+    """A small T5 in the layout of training; so many steps on some rows make its greedy choices clear."""
+    import torch
+    import transformers
+
+    tokenizer = train_tokenizer(out / "model")
+    config = transformers.T5Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        d_model=WIDTH,
+        d_kv=16,
+        d_ff=2 * WIDTH,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=1,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+        n_positions=CONTEXT,
+    )
+    model = _seeded(lambda: transformers.T5ForConditionalGeneration(config))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        chosen = [rows[place] for place in torch.randint(0, len(rows), (16,)).tolist()]
+        read, wanted = (_padded(tokenizer, [row[key] for row in chosen], 1) for key in ("source", "target"))
+        labels = wanted.masked_fill(wanted == 1, -100)
+        model(input_ids=read, attention_mask=(read != 1).long(), labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return _save(model, out, steps)
+
+
+def train_classifier(rows: list[dict[str, str]], out: Path, steps: int, *, architecture: str = "qwen3") -> Metrics:
+    """A transformers folder for sequence classification in the layout of training."""
+    import torch
+    import transformers
+
+    tokenizer = train_tokenizer(out / "model")
+    names = ["negative", "positive"]
+    shared = {"vocab_size": tokenizer.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+    shared |= {"num_labels": 2, "id2label": dict(enumerate(names)), "label2id": {"negative": 0, "positive": 1}}
+    kinds = {
+        "qwen3": lambda: transformers.Qwen3Config(**shared, **_shape(WIDTH)),
+        "llama": lambda: transformers.LlamaConfig(**shared, **_shape(WIDTH)),
+        "gpt2": lambda: transformers.GPT2Config(**shared, n_positions=CONTEXT, n_embd=WIDTH, n_layer=2, n_head=4),
+        "bloom": lambda: transformers.BloomConfig(**shared, hidden_size=WIDTH, n_layer=2, n_head=4),
+    }
+    model = _seeded(lambda: transformers.AutoModelForSequenceClassification.from_config(kinds[architecture]()))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(steps):
+        chosen = [rows[place] for place in torch.randint(0, len(rows), (16,)).tolist()]
+        tokens = _padded(tokenizer, [row["text"] for row in chosen])
+        wanted = torch.tensor([names.index(row["label"]) for row in chosen])
+        logits = model(input_ids=tokens, attention_mask=(tokens != 1).long()).logits
+        torch.nn.functional.cross_entropy(logits, wanted).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return _save(model, out, steps)
+
+
+def _seeded(make: Callable[[], Any]) -> Any:
+    import torch
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return make()
+
+
+def _padded(tokenizer: Any, texts: list[str], ends: int = 0) -> Any:
+    """Token ids (batch, time), `ends` end tokens behind each text, filled up on the right."""
+    import torch
+
+    rows = [tokenizer.encode(text).ids + [0] * ends for text in texts]
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[1] * (width - len(row))] for row in rows])
+
+
+def _save(model: Any, out: Path, steps: int) -> Metrics:
+    model.save_pretrained(out / "model")
+    stop = {"reason": f"{steps} steps", "rule": "max_steps", "verdict": "budget", "steps": steps, "tokens": steps * 512}
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    (out / "stop.json").write_text(json.dumps(stop | {"parameters": parameters}))
+    return Metrics(facts={"verdict": "budget"})
 
 
 class Candidates:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -179,6 +180,25 @@ def test_t5_learns_dropped_spans_and_then_pairs_of_texts(school, splits):
     assert losses(tuned)[-1] < losses(tuned)[0]
     assert 0 <= tuned.metrics.values["final_val_token_accuracy"] <= 1
     assert AutoModelForSeq2SeqLM.from_pretrained(tuned.folder / "model").config.model_type == "t5"
+
+
+@pytest.mark.slow
+def test_t5_from_scratch_learns_to_reverse_digits_that_it_has_not_seen(school):
+    random = np.random.Generator(np.random.PCG64(1))
+    digits = random.permutation(10_000)[:3_000]
+    rows = [{"source": " ".join(f"{number:04d}"), "target": " ".join(f"{number:04d}"[::-1])} for number in digits]
+    path = school.root / "digits.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = school.root / "examples-digits"
+    out.mkdir()
+    params = EncodeParams(sources=(ExamplesParams(path=str(path)),), objective="seq2seq", context=CONTEXT)
+    encode.work(params, school.tokenizer, out=out, run=school.run)
+    stop = StopParams(max_steps=1_500, metric=MetricParams(name="val_exact_match", above=0.9))
+    model = ModelParams(architecture="t5", layers=2, width=64, heads=2)
+    learning = {"model": model, "objective": "seq2seq", "stop": stop, "eval_every_steps": 50, "batch_blocks": 8}
+    made = school.train("digits", BASE.model_copy(update=learning), Manifest.pending("encode.digits").located(out))
+    # one in ten thousand would be right by chance, and no number is on both sides of the split
+    assert made.metrics.values["final_val_exact_match"] > 0.5
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.compression.quality import _agreement, _Sums, continue_greedily, measure_quality
+from tasks.compression.quality import _Sums, agreement, continue_greedily, measure_quality
 from tasks.graph.held_out import held_out_blocks
 from tasks.serving.generator import OnnxModel
 
@@ -21,7 +21,7 @@ def test_divergence_loss_and_agreement_of_two_coins():
 
 
 def test_agreement_counts_up_to_the_first_difference():
-    assert _agreement([[1, 2, 3, 4], [5, 6, 7, 8]], [[1, 2, 9, 4], [5, 6, 7, 8]]) == (0.5 + 1.0) / 2
+    assert agreement([[1, 2, 3, 4], [5, 6, 7, 8]], [[1, 2, 9, 4], [5, 6, 7, 8]]) == (0.5 + 1.0) / 2
 
 
 def test_a_graph_agrees_with_itself_and_padding_is_no_target(workshop):

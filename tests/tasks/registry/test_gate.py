@@ -21,9 +21,22 @@ def failed(gate=None, figures=None, **changes):
 def test_a_chat_model_is_judged_by_its_answers_in_place_of_the_text():
     answers = {"served.answers.bits_per_byte": 0.4, "served.answers.loss_increase": 0.01}
     worse = {"served.loss_increase": 9.0, "served.answers.loss_increase": 0.06}
-    assert failed(figures=answers | {"served.loss_increase": 9.0}) == []
-    assert failed(figures=answers | worse) == ["served.answers.loss_increase over the trained model"]
-    assert failed(figures=answers | {"served.answers.bits_per_byte": math.nan}) == ["served.answers.bits_per_byte"]
+    by = {"decisive": "served.answers.bits_per_byte"}
+    assert failed(figures=answers | {"served.loss_increase": 9.0}, **by) == []
+    assert failed(figures=answers | worse, **by) == ["served.answers.loss_increase over the trained model"]
+    not_a_number = answers | {"served.answers.bits_per_byte": math.nan}
+    assert failed(figures=not_a_number, **by) == ["served.answers.bits_per_byte"]
+
+
+def test_a_classifier_must_beat_the_commonest_label_and_say_what_the_trained_model_says():
+    section = "served.classification"
+    figures = {f"{section}.accuracy": 0.9, f"{section}.agreement": 0.98, f"{section}.loss_increase": 0.01}
+    by = {"decisive": f"{section}.accuracy"}
+    better, no_better = ((f"{section}.over_majority_low", low, 0.0) for low in (0.01, 0.0))
+    assert failed(figures=figures, above=[better], **by) == []
+    assert failed(figures=figures, above=[no_better], **by) == [f"{section}.over_majority_low"]
+    other = figures | {f"{section}.agreement": 0.97}
+    assert failed(figures=other, **by) == [f"{section}.agreement with the trained model"]
 
 
 def test_a_sound_model_passes():

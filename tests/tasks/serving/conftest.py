@@ -96,6 +96,15 @@ def server(bundle: Path) -> Iterator[Server]:
         yield under_way
 
 
+@pytest.fixture(scope="session")
+def labels(labelled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of a classifier."""
+    folder = tmp_path_factory.mktemp("labels") / "fp32"
+    shutil.copytree(labelled.graph().folder / "fp32", folder)
+    with serving(folder) as under_way:
+        yield under_way
+
+
 @pytest.fixture
 def serve() -> Callable[..., AbstractContextManager[Server]]:
     """`with serve(folder, **params) as server`: a server of one's own."""

@@ -178,3 +178,13 @@ def test_nothing_is_loaded_from_elsewhere(page, server):
     policy = httpx.get(server.url).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_a_classifier_is_asked_for_labels(labels, tmp_path):
+    with browsing(labels.url, str(tmp_path)) as page:
+        assert page.run("return document.getElementById('tab-completion').disabled") is True
+        assert page.ask("The garden was excellent.") == "The garden was excellent."
+        note = page.run("return document.querySelector('.turn .note').textContent")
+        assert str(note).startswith("positive ")
+        page.ask("word " * 100)
+        assert "shorten it" in str(page.run("return document.querySelector('[role=alert]').textContent"))

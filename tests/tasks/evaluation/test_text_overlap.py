@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.training.text_metrics import chrf, exact_match
+from tasks.evaluation.text_overlap import chrf, exact_match
 
 
 def test_the_same_text_is_a_hundred_and_another_one_nothing():

@@ -1,0 +1,84 @@
+"""An encoder-decoder in torch, as training leaves it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from params.errors import ModelFileError
+from tasks.evaluation.language_model import pad_rows
+from tasks.evaluation.trained_model import replace_weights
+from tasks.model.quiet import quiet_transformers
+from tasks.serving.classifier import batches
+from tasks.tokenizer.files import CONFIG, TOKENIZER, load_tokenizer, special_ids
+
+Floats = npt.NDArray[np.float64]
+_IGNORED = -100
+_NO_LIMIT = 1024
+
+
+class TrainedPairs:
+    """A transformers folder that reads a text and writes another, in float32."""
+
+    def __init__(self, folder: Path, *, threads: int, device: torch.device, weights: Path | None = None) -> None:
+        """Load a folder, with the weights of a checkpoint in the place of its own where `weights` names some."""
+        from transformers import AutoModelForSeq2SeqLM
+
+        for name in ("config.json", TOKENIZER, CONFIG):
+            if not (folder / name).is_file():
+                raise ModelFileError(f"{folder}: {name} is missing; a transformers folder with its tokenizer is needed")
+        torch.set_num_threads(threads)
+        kind: Any = AutoModelForSeq2SeqLM
+        with quiet_transformers():
+            model: Any = kind.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            )
+        if weights is not None:
+            replace_weights(model, weights)
+        self.model, self.device = model.to(device).eval(), device
+        self.tokenizer, self.ids = load_tokenizer(folder), special_ids(folder)
+        self.context = int(getattr(model.config, "n_positions", None) or _NO_LIMIT)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, its end token behind them."""
+        return [*self.tokenizer.encode(text, add_special_tokens=False).ids, self.ids.end]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def target_nats(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Floats:
+        """Cross-entropy in nats of each whole target, given its source."""
+        nats = np.zeros(len(sources))
+        for places in batches([len(source) for source in sources]):
+            read, mask = (torch.from_numpy(array) for array in pad_rows([sources[p] for p in places], self.ids.padding))
+            wanted, there = (torch.from_numpy(array) for array in pad_rows([targets[p] for p in places], 0))
+            labels = wanted.masked_fill(there == 0, _IGNORED).to(self.device)
+            with torch.inference_mode():
+                made = self.model(input_ids=read.to(self.device), attention_mask=mask.to(self.device), labels=labels)
+            flat = made.logits.float().flatten(0, 1)
+            found = functional.cross_entropy(flat, labels.flatten(), ignore_index=_IGNORED, reduction="none")
+            nats[places] = found.view_as(labels).sum(1).cpu().double().numpy()
+        return nats
+
+    def write(self, sources: Sequence[Sequence[int]], new: int) -> list[list[int]]:
+        """The likeliest tokens of each row, up to the end of text."""
+        made: list[list[int]] = [[] for _ in sources]
+        for places in batches([len(source) for source in sources]):
+            read, mask = (torch.from_numpy(array) for array in pad_rows([sources[p] for p in places], self.ids.padding))
+            found = self.model.generate(
+                input_ids=read.to(self.device),
+                attention_mask=mask.to(self.device),
+                max_new_tokens=new,
+                do_sample=False,
+                num_beams=1,
+                eos_token_id=self.ids.end,
+                pad_token_id=self.ids.padding,
+            )[:, 1:].tolist()
+            for place, tokens in zip(places, found, strict=True):
+                made[place] = tokens[: tokens.index(self.ids.end)] if self.ids.end in tokens else tokens
+        return made
