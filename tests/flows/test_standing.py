@@ -4,7 +4,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -14,6 +19,7 @@ from flows.stack import STATE, marked_processes
 from params.errors import ParameterError
 
 LIMIT_S = 240
+ENDLESS = 1_000_000
 
 
 @pytest.fixture
@@ -62,6 +68,62 @@ def _check_server(api: str, shell, corpus: Path) -> None:
     made = next(record for record in records if record["flow_run_id"] == str(run.id))
     assert list(made["stages"])[-1] == "shard"
     assert all(stage["reused"] for stage in made["stages"].values())
+
+
+@pytest.mark.slow  # a stack, a run to training and a cancel, which Prefect takes half a minute to call done
+def test_a_cancel_in_prefect_saves_training_and_is_told(finished, shell, corpus: Path, free_port, hook):
+    up = shell("up", "--mlflow-port", str(free_port), MILL_HOOK=hook.url)
+    try:
+        assert up.returncode == 0, up.stderr
+        with _lines_of(shell.home / "logs" / "worker.log") as said:
+            state = json.loads((shell.home / STATE).read_text())
+            run_id = _start_endless_training(f"{state['prefect']}/api", shell, corpus)
+            next(line for line in said if "train: step 20" in line)
+            prefect = [sys.executable, "-m", "prefect", "flow-run", "cancel", run_id]
+            subprocess.run(prefect, env=shell.env | {"PREFECT_API_URL": f"{state['prefect']}/api"}, check=True)
+            next(line for line in said if "Cancelled flow run" in line)
+        message = json.loads(hook.arrivals.get(timeout=LIMIT_S).body)
+        assert message["verdict"] == "interrupted"
+        assert message["reasons"] == ["cancelled, or asked to end (TerminationSignal)"]
+        assert _state_of(run_id, f"{state['prefect']}/api") == "CANCELLED"
+        record = json.loads((shell.home / "store" / "runs" / f"{message['run_id']}.json").read_text())
+        assert (record["flow_run_id"], record["status"]) == (run_id, "cancelled")
+        drafts = [json.loads(path.read_text()) for path in shell.home.glob("store/train/*.partial/draft.json")]
+        assert [draft["recipe"]["params"]["stop"]["max_steps"] for draft in drafts].count(ENDLESS) == 1
+        assert [step for path in shell.home.glob("store/train/*.partial/checkpoints/step-*") if (step := path.name)]
+    finally:
+        assert shell("down").returncode == 0
+
+
+@contextmanager
+def _lines_of(path: Path) -> Iterator[Iterator[str]]:
+    """What is written to a file from now on."""
+    with subprocess.Popen(["tail", "-n", "0", "-F", path], stdout=subprocess.PIPE, text=True) as tail:
+        try:
+            yield iter(tail.stdout)
+        finally:
+            tail.kill()
+
+
+def _start_endless_training(api: str, shell, corpus: Path) -> str:
+    from prefect.deployments import run_deployment
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    settings = [item.partition("=") for item in shell.tiny(corpus)[3::2]]
+    overrides = {key: json.loads(value) for key, _, value in settings if key != "survey.sources"}
+    overrides |= {"survey.sources": [{"name": "text", "path": str(corpus)}], "train.stop.max_steps": ENDLESS}
+    overrides |= {"notify.webhooks": [{"kind": "json", "url_env": "MILL_HOOK"}], "train.eval_every_steps": 1000}
+    parameters = {"preset": "tiny", "overrides": overrides}
+    with temporary_settings({PREFECT_API_URL: api}):
+        return str(run_deployment("pipeline/gristmill", parameters=parameters, timeout=0).id)
+
+
+def _state_of(run_id: str, api: str) -> str:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        return client.read_flow_run(UUID(run_id)).state.type.value
 
 
 def test_down_without_a_stack_says_so(lone_shell):
