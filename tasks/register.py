@@ -112,10 +112,20 @@ def _make_version(tracker: "Tracker", name: str, released: Manifest, evaluation:
         run_id=tracker.run_id,
         tags=tags,
         model_id=model_id,
-        description=f"{facts['bits_per_byte']:.4f} bits per byte of its test text ({facts['served']}); gate "
+        description=f"{_figure(facts)} ({facts['served']}); gate "
         f"{tags['gristmill.gate']}. Run {client.get_run(tracker.run_id).info.run_name}.",
     )
     return str(version.version)
+
+
+def _figure(facts: dict[str, Any]) -> str:
+    """What a version is told by, in words."""
+    from tasks.kinds.kind import kind_named
+
+    kind = kind_named(facts.get("kind", ""))
+    if kind is None:
+        return f"{facts['bits_per_byte']:.4f} bits per byte of its test text"
+    return f"{facts[kind.figure]:.4f} {kind.unit} on its held-out rows"
 
 
 def _find_logged_model(tracker: "Tracker", digest: str) -> str | None:

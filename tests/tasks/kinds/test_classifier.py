@@ -131,6 +131,8 @@ def test_the_registry_compares_classifiers_pair_by_pair_and_serves_labels(labell
 
     first = _register(PARAMS, released, labelled.evaluation(), run=tracked)
     assert first.aliases == ("challenger", "champion")
+    about = tracked.tracker.client.get_model_version("labels", 1).description
+    assert " accuracy on its held-out rows (int8); gate passed" in about
     again = ReleaseParams(**PARAMS.model_dump() | {"gate": GATE.model_copy(update={"champion": NO_WORSE})})
     other = labelled.release("other-rows", again, salt="other")
     second = _register(again, other, labelled.evaluation("other"), run=tracked)
