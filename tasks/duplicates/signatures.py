@@ -205,14 +205,14 @@ def _append(code: np.uint64, state: np.uint64, part: np.uint64, filled: int) -> 
 
 
 @subroutine
-def _window_tokens(data: Bytes, at: int, hashes: Hashes, filled: int) -> tuple[int, int]:
+def _window_tokens(data: Bytes, at: int, stop: int, hashes: Hashes, filled: int) -> tuple[int, int]:
     """Add the hashes of the ASCII tokens of the 64 bytes from a position on; how many there are now, where they end.
 
-    Only those that surely end before the window does, or before its first byte above ASCII. Where they lie is read
+    Only those that surely end before the window or the text does, or before a byte above ASCII. Where they lie is read
     off a pattern of bits, so that no branch depends on their lengths, which nobody could predict.
     """
     words, wide = _window(data, at)
-    limit = trailing_zeros(wide)
+    limit = min(trailing_zeros(wide), np.uint64(stop - at))
     if limit == 0:
         return filled, at
     used = limit - leading_zeros(~(words << (np.uint64(_WINDOW) - limit)))
@@ -255,9 +255,7 @@ def _token(data: Bytes, at: int, stop: int, classes: Classes, lower_case: Codes)
     return mix(state ^ part) if filled else state, at
 
 
-@kernel(
-    types.int64(BYTES, types.int64, types.int64, CLASSES, CODES, types.int64, types.bool_, CODES, CODES, _MUTABLE_CODES)
-)
+@subroutine
 def _sign_text(
     data: Bytes,
     start: int,
@@ -269,18 +267,18 @@ def _sign_text(
     factors: Codes,
     addends: Codes,
     minima: Codes,
+    room: tuple[Hashes, Hashes, Codes],
 ) -> int:
     """Minima over the shingles of data[start:stop]; how many there are. `single`: each character is a token."""
-    room = _BLOCK + _WINDOW
-    tokens, sums, block = np.empty(room + size, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
+    tokens, sums, block = room
     filled = num_shingles = 0
     at = start
     slow_until = stop if single else start
-    last = stop - _WINDOW - 8  # a window from there on, and eight bytes from within it, are text
+    last = data.size - _WINDOW - 8  # a window from there on, and eight bytes from within it, can be read
     while at < stop:
         begin = at
         if slow_until <= at < last:
-            filled, at = _window_tokens(data, at, tokens, filled)
+            filled, at = _window_tokens(data, at, stop, tokens, filled)
             if at < begin + _FEW:
                 slow_until = at + 2 * _FEW
         if at == begin:
@@ -334,9 +332,12 @@ def _sign(
     num_shingles: Counts,
 ) -> None:
     """Fill minima and num_shingles; `sizes` are tokens per shingle in spaced and in unspaced scripts."""
+    number = _BLOCK + _WINDOW
+    room = np.empty(number + max(sizes), np.uint64), np.empty(number, np.uint64), np.empty(number, np.uint32)
     for text in range(offsets.size - 1):
         start, stop = offsets[text], offsets[text + 1]
         single = is_unspaced(data, start, stop, classes)
         size = sizes[1] if single else sizes[0]
-        found = _sign_text(data, start, stop, classes, lower_case, size, single, factors, addends, minima[text])
-        num_shingles[text] = found
+        num_shingles[text] = _sign_text(
+            data, start, stop, classes, lower_case, size, single, factors, addends, minima[text], room
+        )
