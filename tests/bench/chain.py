@@ -8,6 +8,7 @@ TOKENIZER is a folder, LAST the stage to end with, PARAMETERS a JSON object of s
 
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 def main() -> None:
     limit_arenas()
     out, tokenizer, workers, last, parameters = sys.argv[1:6]
+    os.environ["RAYON_NUM_THREADS"] = workers  # one worker is one core: the encoder would take all there are
     sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
     params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
     warm_up(params, [Path(file) for file in sys.argv[6:]], Path(tokenizer), last)

@@ -46,13 +46,13 @@ def test_a_file_added_to_the_text_is_seen(finished, shell, corpus: Path, tmp_pat
     assert said.stdout.splitlines()[-1] == "13 of 13 stages would run."
 
 
-def test_a_run_that_ends_with_a_classifier_plans_no_release(lone_shell, corpus: Path):
+def test_a_run_that_ends_with_a_classifier_plans_its_release_too(lone_shell, corpus: Path):
     sources = "encode.sources=[{path: gristmill-examples/sentiment.jsonl}]"
     labels = ("--set", "train.objective=classify", "--set", sources)
     said = lone_shell(*lone_shell.tiny(corpus, *labels, command="plan"))
     assert said.returncode == 0, said.stderr
     assert "│ encode " in said.stdout
-    assert said.stdout.splitlines()[-1] == "10 of 10 stages would run."
+    assert said.stdout.splitlines()[-1] == "14 of 14 stages would run."
     assert "│ release " not in said.stdout
 
 

@@ -35,7 +35,7 @@ def test_a_registered_version_and_the_folder_it_came_from_have_the_same_figures_
     by_address = measure("measured/1", [texts], FAST, store=store, variant="transformers")
     folder = candidate.workshop.model("qwen3").folder
     by_path = measure(str(folder), [texts], FAST, store=store)
-    name = "evaluate.held-out.bits_per_byte"
+    name = "evaluate.held-out/bits_per_byte"
     runs = [tracked.tracker.client.get_run(found.mlflow_run_id) for found in (by_address, by_path)]
     assert runs[0].data.metrics[name] == runs[1].data.metrics[name]
     assert runs[0].data.metrics[name] == pytest.approx(by_path.report["held-out"]["bits_per_byte"])

@@ -10,5 +10,5 @@ from tasks.report.funnel import draw_losses
 def test_the_picture_grows_with_the_number_of_reasons(dropped, tmp_path):
     draw_losses(tmp_path / "losses.png", dropped, docs_in=200, title="clean")
     height, width, _ = matplotlib.image.imread(tmp_path / "losses.png").shape
-    assert width == 1080
+    assert width == 1200
     assert height == pytest.approx(120 * (1.3 + 0.36 * (len(dropped) + 1)), abs=1)
