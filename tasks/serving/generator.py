@@ -22,6 +22,8 @@ ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 """Both in the place of one graph: the encoder reads the prompt, and the decoder writes a text of its own."""
 SETTINGS = "generation.json"
 BUNDLE = "bundle.json"
+DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
+"""Of what graphs read and write, by the name that onnxruntime has for it."""
 _ERRORS_ONLY = 3
 _GROUP = 16
 _BROKEN = "\ufffd"
@@ -96,6 +98,7 @@ class OnnxModel:
         self.tokenizer.encode_special_tokens = True  # "<|endoftext|>" in a prompt is text, not a command
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.enable_mem_pattern = False  # patterns are kept by shape, and the mask grows with every step
         options.log_severity_level = _ERRORS_ONLY
         is_whole = (self.folder / GRAPH).is_file()
         self.session = self._open(GRAPH if is_whole else DECODER, options)
@@ -237,14 +240,34 @@ class GrowingCache:
 
 
 class _InPlaceCache:
-    """The same in buffers of full size, which the graph writes to: no copy from step to step."""
+    """The same in buffers of full size, which the graph writes to: no copy from step to step.
+
+    After the prompt every step has the same shapes but for the mask: what it reads and writes is bound once, for
+    binding takes as long as a layer of a small model.
+    """
 
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
         self.model = model
+        self._capacity = capacity
+        self._next: _NextToken | None = None
         self._bind(_empty_cache(model.settings, rows, capacity))
 
     def step(self, tokens: Array, total: int) -> Array:
-        """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them."""
+        """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them.
+
+        The next step writes over them.
+        """
+        if tokens.shape[1] > 1:
+            return self._read_prompt(tokens, total)
+        if self._next is None:
+            self._next = _NextToken(self.binding, self.model, len(tokens), self._capacity)
+        return self._next.step(tokens, total)
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with some of the rows."""
+        self._bind({name: value.numpy()[rows] for name, value in self.buffers.items()})
+
+    def _read_prompt(self, tokens: Array, total: int) -> Array:
         feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64))
         for name, array in feeds.items():
             self.binding.bind_cpu_input(name, array)
@@ -252,16 +275,40 @@ class _InPlaceCache:
         self.model.session.run_with_iobinding(self.binding)
         return np.asarray(self.binding.get_outputs()[-1].numpy()[:, -1])
 
-    def keep(self, rows: list[int]) -> None:
-        """Go on with some of the rows."""
-        self._bind({name: value.numpy()[rows] for name, value in self.buffers.items()})
-
     def _bind(self, past: dict[str, Array]) -> None:
+        self._next = None
         self.buffers = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in past.items()}
         self.binding = self.model.session.io_binding()
         for name, buffer in self.buffers.items():
             self.binding.bind_ortvalue_input(name, buffer)
             self.binding.bind_ortvalue_output(_present(name), buffer)
+
+
+class _NextToken:
+    """What a step of one token reads and writes, at places that stay."""
+
+    def __init__(self, binding: Any, model: OnnxModel, rows: int, capacity: int) -> None:
+        self._binding, self._session = binding, model.session
+        logits = next(output for output in model.session.get_outputs() if output.name == "logits")
+        self._feeds = model.feeds(np.zeros((rows, 1), np.int64), np.ones((rows, capacity), np.int64))
+        self._logits = np.zeros((rows, 1, logits.shape[-1]), DTYPES[logits.type])
+        for name, array in self._feeds.items():
+            self._bind_input(name, array, array.shape)
+        place = self._logits.ctypes.data
+        binding.bind_output("logits", "cpu", 0, self._logits.dtype, self._logits.shape, place)
+
+    def step(self, tokens: Array, total: int) -> Array:
+        """The logits after a token, the last of so many, in each row."""
+        self._feeds["input_ids"][:] = tokens
+        if "position_ids" in self._feeds:
+            self._feeds["position_ids"][:] = total - 1
+        self._bind_input("attention_mask", self._feeds["attention_mask"], (len(tokens), total))
+        self._session.run_with_iobinding(self._binding)
+        return self._logits[:, 0]
+
+    def _bind_input(self, name: str, array: Array, shape: tuple[int, ...]) -> None:
+        """The first numbers of an array, in this shape."""
+        self._binding.bind_input(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
 
 
 class Chooser:

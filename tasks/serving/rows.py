@@ -11,10 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from tasks.serving.generator import Array, GrowingCache, OnnxModel, Settings
+from tasks.serving.generator import DTYPES, Array, GrowingCache, OnnxModel, Settings
 
 _FIRST_CAPACITY = 16
-_DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 
 
 class Rows(Protocol):
@@ -57,7 +56,7 @@ def row_bytes(session: Any, settings: Settings) -> int:
 
 def cache_dtype(session: Any) -> "np.dtype[Any]":
     """The type of the graph's keys and values."""
-    return next(_DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith("past_key_values."))
+    return next(DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith("past_key_values."))
 
 
 def _names(settings: Settings) -> list[str]:
