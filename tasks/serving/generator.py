@@ -25,6 +25,7 @@ BUNDLE = "bundle.json"
 DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 """Of what graphs read and write, by the name that onnxruntime has for it."""
 _ERRORS_ONLY = 3
+_NUMBERS = {"max-new-tokens": int, "temperature": float, "top-k": int, "top-p": float, "seed": int}
 _GROUP = 16
 _BROKEN = "\ufffd"
 
@@ -189,7 +190,11 @@ class OnnxModel:
     ) -> Iterator[tuple[int, int]]:
         """Pairs of row and new token for prompts of one length."""
         length = len(prompts[0])
-        self._check_room(length)
+        if length >= self.settings.context_length:
+            raise PromptError(
+                f"the prompt has {length} tokens (the begin token counted), which leaves no room in the model's "
+                f"context of {self.settings.context_length}; shorten it"
+            )
         length = length if self.encoder is None else 0
         capacity = min(length + sampling.max_new_tokens, self.settings.context_length)
         choosers = {row: Chooser(sampling, row) for row in rows}
@@ -207,13 +212,6 @@ class OnnxModel:
                 rows = [rows[index] for index in going]
                 cache.keep(going)
             tokens = np.array([[chosen[index]] for index in going], np.int64)
-
-    def _check_room(self, length: int) -> None:
-        if length >= self.settings.context_length:
-            raise PromptError(
-                f"the prompt has {length} tokens (the begin token counted), which leaves no room in the model's "
-                f"context of {self.settings.context_length}; shorten it"
-            )
 
 
 class GrowingCache:
@@ -242,73 +240,48 @@ class GrowingCache:
 class _InPlaceCache:
     """The same in buffers of full size, which the graph writes to: no copy from step to step.
 
-    After the prompt every step has the same shapes but for the mask: what it reads and writes is bound once, for
-    binding takes as long as a layer of a small model.
+    What steps of one length read and write is bound once: binding takes as long as a layer of a small model.
     """
 
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
         self.model = model
         self._capacity = capacity
-        self._next: _NextToken | None = None
         self._bind(_empty_cache(model.settings, rows, capacity))
 
     def step(self, tokens: Array, total: int) -> Array:
-        """Feed the newest tokens (batch, new) and give the logits (batch, vocabulary) after the last of them.
-
-        The next step writes over them.
-        """
-        if tokens.shape[1] > 1:
-            return self._read_prompt(tokens, total)
-        if self._next is None:
-            self._next = _NextToken(self.binding, self.model, len(tokens), self._capacity)
-        return self._next.step(tokens, total)
+        """Logits (batch, vocabulary) after the newest tokens (batch, new); the next step writes over them."""
+        rows, new = tokens.shape
+        if new != self._bound:
+            self._bind_steps(rows, new)
+        self._feeds["input_ids"][:] = tokens
+        if "position_ids" in self._feeds:
+            self._feeds["position_ids"][:] = np.arange(total - new, total)
+        mask = self._feeds["attention_mask"]  # its first ones, in the shape that it has now
+        self.binding.bind_input("attention_mask", "cpu", 0, mask.dtype, (rows, total), mask.ctypes.data)
+        self.model.session.run_with_iobinding(self.binding)
+        return self._logits[:, -1]
 
     def keep(self, rows: list[int]) -> None:
         """Go on with some of the rows."""
         self._bind({name: value.numpy()[rows] for name, value in self.buffers.items()})
 
-    def _read_prompt(self, tokens: Array, total: int) -> Array:
-        feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64))
-        for name, array in feeds.items():
-            self.binding.bind_cpu_input(name, array)
-        self.binding.bind_output("logits", "cpu")
-        self.model.session.run_with_iobinding(self.binding)
-        return np.asarray(self.binding.get_outputs()[-1].numpy()[:, -1])
-
     def _bind(self, past: dict[str, Array]) -> None:
-        self._next = None
+        self._bound = 0
         self.buffers = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in past.items()}
         self.binding = self.model.session.io_binding()
         for name, buffer in self.buffers.items():
             self.binding.bind_ortvalue_input(name, buffer)
             self.binding.bind_ortvalue_output(_present(name), buffer)
 
-
-class _NextToken:
-    """What a step of one token reads and writes, at places that stay."""
-
-    def __init__(self, binding: Any, model: OnnxModel, rows: int, capacity: int) -> None:
-        self._binding, self._session = binding, model.session
-        logits = next(output for output in model.session.get_outputs() if output.name == "logits")
-        self._feeds = model.feeds(np.zeros((rows, 1), np.int64), np.ones((rows, capacity), np.int64))
-        self._logits = np.zeros((rows, 1, logits.shape[-1]), DTYPES[logits.type])
+    def _bind_steps(self, rows: int, new: int) -> None:
+        self._bound = new
+        self._feeds = self.model.feeds(np.zeros((rows, new), np.int64), np.ones((rows, self._capacity), np.int64))
         for name, array in self._feeds.items():
-            self._bind_input(name, array, array.shape)
-        place = self._logits.ctypes.data
-        binding.bind_output("logits", "cpu", 0, self._logits.dtype, self._logits.shape, place)
-
-    def step(self, tokens: Array, total: int) -> Array:
-        """The logits after a token, the last of so many, in each row."""
-        self._feeds["input_ids"][:] = tokens
-        if "position_ids" in self._feeds:
-            self._feeds["position_ids"][:] = total - 1
-        self._bind_input("attention_mask", self._feeds["attention_mask"], (len(tokens), total))
-        self._session.run_with_iobinding(self._binding)
-        return self._logits[:, 0]
-
-    def _bind_input(self, name: str, array: Array, shape: tuple[int, ...]) -> None:
-        """The first numbers of an array, in this shape."""
-        self._binding.bind_input(name, "cpu", 0, array.dtype, shape, array.ctypes.data)
+            self.binding.bind_cpu_input(name, array)
+        output = next(output for output in self.model.session.get_outputs() if output.name == "logits")
+        self._logits = np.zeros((rows, new, output.shape[-1]), DTYPES[output.type])
+        made = self._logits
+        self.binding.bind_output("logits", "cpu", 0, made.dtype, made.shape, made.ctypes.data)
 
 
 class Chooser:
@@ -378,11 +351,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("prompt", nargs="+")
     parser.add_argument("--model", default=Path(__file__).resolve().parent, help="bundle or served folder")
     parser.add_argument("--variant", help="fp32, int8 … (default: the one that is served)")
-    parser.add_argument("--max-new-tokens", type=int)
-    parser.add_argument("--temperature", type=float)
-    parser.add_argument("--top-k", type=int)
-    parser.add_argument("--top-p", type=float)
-    parser.add_argument("--seed", type=int)
+    for option, kind in _NUMBERS.items():
+        parser.add_argument(f"--{option}", type=kind)
     parser.add_argument("--greedy", action="store_true", default=None)
     parser.add_argument("--threads", type=int, default=1)
     given = vars(parser.parse_args(arguments))
@@ -410,10 +380,7 @@ def likeliest(logits: Array, top_k: int) -> Array:
 
 
 def _floor(logits: Array, top_k: int) -> Any:
-    """A value that at least top_k logits reach and few others do: the top_k-th of the largest of each group.
-
-    Many times faster than finding the very k largest of a large vocabulary.
-    """
+    """What top_k logits reach and few others do: the top_k-th of the largest of each group, for it is found fast."""
     groups = len(logits) // _GROUP
     largest = logits[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0) if groups >= top_k else logits
     return np.partition(largest, len(largest) - top_k)[len(largest) - top_k]
