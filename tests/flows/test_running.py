@@ -106,7 +106,8 @@ def test_prefect_draws_from_each_stage_an_arrow_to_the_next(finished, home: Path
         for _, name, inputs in rows
     }
     stages = [stage for stage in STAGES if stage != "export"]
-    assert all(waited[later] == {earlier} for earlier, later in pairwise(stages[: stages.index("evaluate") + 1]))
+    in_a_row = {later: {earlier} for earlier, later in pairwise(stages[: stages.index("evaluate") + 1])}
+    assert {stage: waited[stage] for stage in in_a_row} == in_a_row
     assert (waited["export"], waited["compress"]) == ({"train"}, {"export"})
     assert (waited["release"], waited["register"]) == ({"evaluate", "compress"}, {"release"})
 

@@ -2,11 +2,15 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
 
 import pytest
 
+LEFT, BACKSPACE, CTRL_C, CTRL_D = "\x1b[D", "\x7f", "\x03", "\x04"
+MAX_SILENT = 60
+"""Seconds without a sign; the start of Python takes some on a busy machine."""
 READ = """
 import sys
 from flows.turns import read_turns
@@ -27,22 +31,27 @@ def terminal():
         command = ["setsid", "--ctty", sys.executable, "-c", READ]
         with subprocess.Popen(command, env=environment, **settings) as process:
             os.close(theirs)
-            screen, waiting = "", list(keys)
-            while True:
+            screen, waiting, typed, silent = "", list(keys), "", 0
+            while silent < MAX_SILENT:
+                if not select.select([ours], [], [], 1.0)[0]:
+                    silent += 1
+                    if typed.endswith(CTRL_C):  # in the instant before Python reads it is seen only at the next key
+                        os.write(ours, CTRL_C.encode())
+                    continue
                 try:
                     screen += os.read(ours, 1 << 16).decode(errors="replace")
                 except OSError:  # the other side is closed
                     break
                 if waiting and screen.count("> ") > len(keys) - len(waiting):
-                    os.write(ours, waiting.pop(0).encode())
-            assert process.wait() == 0
+                    typed = waiting.pop(0)
+                    os.write(ours, typed.encode())
+            else:
+                process.kill()
+            assert process.wait() == 0, screen
         return screen
 
     yield type_in
     os.close(ours)
-
-
-LEFT, BACKSPACE, CTRL_C, CTRL_D = "\x1b[D", "\x7f", "\x03", "\x04"
 
 
 def test_chinese_is_edited_by_characters_and_empty_lines_are_no_turns(terminal):
