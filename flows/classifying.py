@@ -17,12 +17,7 @@ _BATCH = 256
 
 def add_parser(commands: Commands) -> None:
     """The command's arguments."""
-    added = commands.add_parser(
-        "classify",
-        help="tell the labels of texts",
-        description=CLASSIFY,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    added = commands.add_parser("classify", help="tell the labels of texts", description=CLASSIFY)
     added.add_argument("prompt", nargs="*", metavar="text", help="texts to label (default: standard input, one a line)")
     added.add_argument("--home", type=Path, metavar="DIR", help="home folder (default: GRISTMILL_HOME or ./.gristmill)")
     added.add_argument("--file", type=Path, metavar="FILE", help="texts: one a line, or .jsonl with a field text")

@@ -27,8 +27,6 @@ from tasks.pull import pull, resolve
 from tasks.tracking import answering_registry, metric_name, quiet_mlflow, start_tracker
 
 if TYPE_CHECKING:
-    import torch
-
     from tasks.evaluation.answers import Talk
     from tasks.evaluation.documents import Documents
     from tasks.evaluation.locating import Located
@@ -94,18 +92,20 @@ def _by_text(
     subject: Subject, sets: "dict[str, Documents]", talk: "Talk | None", params: EvaluateParams, store: Store
 ) -> dict[str, Any]:
     from tasks.evaluation.evaluating import evaluate_model
+    from tasks.evaluation.trained_model import chosen_device
 
-    model = subject.located.load(threads=num_cores(), device=_device())
+    model = subject.located.load(threads=num_cores(), device=chosen_device("auto"))
     return evaluate_model(model, params, sets, training=_training(subject, store), talk=talk).report
 
 
 def _by_rows(kind: Kind, subject: Subject, rows: "Rows", params: EvaluateParams, store: Store) -> dict[str, Any]:
     """A model that is judged by rows: those of a file, or those that its run held out."""
+    from tasks.evaluation.trained_model import chosen_device
     from tasks.kinds.evaluating import evaluate_rows
 
     located, threads = subject.located, num_cores()
     if (located.folder / "config.json").is_file():
-        model = kind.trained(located.folder, threads=threads, device=_device(), weights=located.weights)
+        model = kind.trained(located.folder, threads=threads, device=chosen_device("auto"), weights=located.weights)
     else:
         model = kind.served(located.folder, threads=threads)
     return evaluate_rows(kind, model, rows, params, training=_training(subject, store))[1]
@@ -135,12 +135,6 @@ def _training(subject: Subject, store: Store) -> list[Path]:
     """Shards of the text that it learned from, where they are at hand."""
     splits = _splits_of(subject.record, store)
     return splits.paths("train/*.arrow") if splits is not None else []
-
-
-def _device() -> "torch.device":
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _params(subject: Subject, overrides: Mapping[str, Any], store: Store) -> EvaluateParams:

@@ -53,8 +53,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 def commit(temporary: Path, path: Path) -> None:
     """Give a finished temporary file or folder its final name, durably."""
-    sync(temporary)
-    temporary.replace(path)
+    commit_in_draft(temporary, path)
     sync(path.parent)
 
 

@@ -21,10 +21,7 @@ _EMPTY_BYTES = 128
 
 def save_array(path: Path, array: Array) -> None:
     """Write an array to a file that appears, whole, at the end."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array))
-    commit_in_draft(temporary, path)
+    save_arrays(path, [array])
 
 
 def load_array(path: Path) -> Array:

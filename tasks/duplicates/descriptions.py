@@ -33,9 +33,10 @@ class Descriptions:
 
     def __init__(self, folder: Path, shards: Sequence[Path]) -> None:
         self._folders = [folder / shard.stem for shard in shards]
-        self.sizes: Sizes = joined(self._parts(_SIZES), np.zeros((0, 2), np.int64))
+        sizes = list(self._parts(_SIZES))
+        self.sizes: Sizes = joined(sizes, np.zeros((0, 2), np.int64))
         """(documents, 2): bytes and shingles of each."""
-        self.starts: Sizes = np.cumsum([0, *(len(part) for part in self._parts(_SIZES))])
+        self.starts: Sizes = np.cumsum([0, *map(len, sizes)])
         """Number of each shard's first document; one more at the end."""
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from tasks.model.quiet import quiet_transformers
 from tasks.serving.generator import Sampling
 from tasks.tokenizer.files import CONFIG, TOKENIZER, load_tokenizer, spelling
 
-_NO_LIMIT = 1024
+NO_LIMIT = 1024
 """Context of an architecture whose positions have no end."""
 _IGNORED = -100
 
@@ -29,22 +29,13 @@ class TrainedModel:
         """Load a folder, with the weights of a checkpoint in the place of its own where `weights` names some."""
         from transformers import AutoModelForCausalLM
 
-        for name in ("config.json", TOKENIZER, CONFIG):
-            if not (folder / name).is_file():
-                raise ModelFileError(f"{folder}: {name} is missing; a transformers folder with its tokenizer is needed")
-        torch.set_num_threads(threads)
         torch.set_float32_matmul_precision("high")
-        with quiet_transformers():
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
-            )
-        if weights is not None:
-            replace_weights(model, weights)
-        self.model, self.device = model.to(device).eval(), device
+        loaded = load_transformers(AutoModelForCausalLM, folder, threads=threads, weights=weights, attention="sdpa")
+        self.model, self.device = loaded.to(device), device
         self.tokenizer = load_tokenizer(folder)
-        config = model.config.get_text_config()
+        config = self.model.config.get_text_config()
         self.begin, self.end = _begin_and_end(folder, self.tokenizer)
-        self.context = int(getattr(config, "max_position_embeddings", None) or _NO_LIMIT)
+        self.context = int(getattr(config, "max_position_embeddings", None) or NO_LIMIT)
         self.vocab_size = int(config.vocab_size)
 
     def encode(self, text: str) -> list[int]:
@@ -107,6 +98,27 @@ def _begin_and_end(folder: Path, tokenizer: Tokenizer) -> tuple[int, int]:
     if not ids:
         raise ModelFileError(f"{folder / CONFIG}: names neither a bos_token nor an eos_token of {TOKENIZER}")
     return int(ids[0]), int(ids[-1])
+
+
+def load_transformers(
+    auto_class: Any, folder: Path, *, threads: int, weights: Path | None, attention: str | None = None
+) -> Any:
+    """The model of a transformers folder with its tokenizer, in float32, for evaluation.
+
+    The weights of a checkpoint stand in the place of its own where `weights` names some. Raises ModelFileError.
+    """
+    for name in ("config.json", TOKENIZER, CONFIG):
+        if not (folder / name).is_file():
+            raise ModelFileError(f"{folder}: {name} is missing; a transformers folder with its tokenizer is needed")
+    torch.set_num_threads(threads)
+    options = {} if attention is None else {"attn_implementation": attention}
+    with quiet_transformers():
+        model = auto_class.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, **options
+        )
+    if weights is not None:
+        replace_weights(model, weights)
+    return model.eval()
 
 
 def replace_weights(model: torch.nn.Module, weights: Path) -> None:

@@ -9,16 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from params.errors import ModelFileError
-from tasks.evaluation.trained_model import replace_weights
+from tasks.evaluation.trained_model import NO_LIMIT, load_transformers
 from tasks.graph.reference import steady
-from tasks.model.quiet import quiet_transformers
 from tasks.serving.classifier import batches, softmax
-from tasks.tokenizer.files import CONFIG, TOKENIZER, load_tokenizer, special_ids
+from tasks.tokenizer.files import load_tokenizer, special_ids
 
 Array = npt.NDArray[Any]
-_NO_LIMIT = 1024
-"""Context of an architecture whose positions have no end."""
 
 
 class TrainedClassifier:
@@ -28,21 +24,12 @@ class TrainedClassifier:
         """Load a folder, with the weights of a checkpoint in the place of its own where `weights` names some."""
         from transformers import AutoModelForSequenceClassification
 
-        for name in ("config.json", TOKENIZER, CONFIG):
-            if not (folder / name).is_file():
-                raise ModelFileError(f"{folder}: {name} is missing; a transformers folder with its tokenizer is needed")
-        torch.set_num_threads(threads)
-        kind: Any = AutoModelForSequenceClassification
-        with quiet_transformers():
-            model: Any = kind.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True, trust_remote_code=False
-            )
-        if weights is not None:
-            replace_weights(model, weights)
-        self.model, self.device = model.to(device).eval(), device
+        kind, attention = AutoModelForSequenceClassification, "eager"
+        model = load_transformers(kind, folder, threads=threads, weights=weights, attention=attention)
+        self.model, self.device = model.to(device), device
         self.tokenizer = load_tokenizer(folder)
         self.labels = labels_of(folder)
-        self.context = int(getattr(model.config, "max_position_embeddings", None) or _NO_LIMIT)
+        self.context = int(getattr(model.config, "max_position_embeddings", None) or NO_LIMIT)
         if model.config.pad_token_id is None:
             model.config.pad_token_id = special_ids(folder).padding
 

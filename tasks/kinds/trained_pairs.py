@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from params.errors import ModelFileError
 from tasks.evaluation.language_model import pad_rows
-from tasks.evaluation.trained_model import replace_weights
-from tasks.model.quiet import quiet_transformers
+from tasks.evaluation.trained_model import NO_LIMIT, load_transformers
 from tasks.serving.classifier import batches
-from tasks.tokenizer.files import CONFIG, TOKENIZER, load_tokenizer, special_ids
+from tasks.tokenizer.files import load_tokenizer, special_ids
 
 Floats = npt.NDArray[np.float64]
 _IGNORED = -100
-_NO_LIMIT = 1024
 
 
 class TrainedPairs:
@@ -28,20 +24,10 @@ class TrainedPairs:
         """Load a folder, with the weights of a checkpoint in the place of its own where `weights` names some."""
         from transformers import AutoModelForSeq2SeqLM
 
-        for name in ("config.json", TOKENIZER, CONFIG):
-            if not (folder / name).is_file():
-                raise ModelFileError(f"{folder}: {name} is missing; a transformers folder with its tokenizer is needed")
-        torch.set_num_threads(threads)
-        kind: Any = AutoModelForSeq2SeqLM
-        with quiet_transformers():
-            model: Any = kind.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-            )
-        if weights is not None:
-            replace_weights(model, weights)
-        self.model, self.device = model.to(device).eval(), device
+        model = load_transformers(AutoModelForSeq2SeqLM, folder, threads=threads, weights=weights)
+        self.model, self.device = model.to(device), device
         self.tokenizer, self.ids = load_tokenizer(folder), special_ids(folder)
-        self.context = int(getattr(model.config, "n_positions", None) or _NO_LIMIT)
+        self.context = int(getattr(model.config, "n_positions", None) or NO_LIMIT)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, its end token behind them."""
