@@ -81,10 +81,10 @@ def test_what_was_measured_on_a_busy_machine_is_measured_again_and_the_better_fi
     cache = tmp_path / "cache"
     first = probe(CPU, threads=1, folder=tmp_path, cache=cache)
     (path,) = (cache / "hardware").iterdir()
-    replace(first, busy_cores=float(os.cpu_count()), fp32_gflops=1e9, memory_gb_s=1e-9).save(path)
+    replace(first, busy_cores=1e9, fp32_gflops=1e9, memory_gb_s=1e-9).save(path)
     again = probe(CPU, threads=1, folder=tmp_path, cache=cache)
     assert (again.fp32_gflops, again.memory_gb_s > 1e-9) == (1e9, True)
-    assert again.busy_cores < os.cpu_count()
+    assert again.busy_cores < 1e9
     assert Ceilings.load(path) == again
     forget(CPU, threads=1, ranks=1, cache=cache)
     assert not path.exists()
