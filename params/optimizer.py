@@ -20,8 +20,8 @@ class OptimizerParams(Params):
     """Decoupled weight decay of matrices."""
     momentum: float = Field(default=0.95, ge=0, lt=1)
     """Muon's decay of the gradient mean."""
-    newton_schulz_steps: int = Field(default=3, ge=1, le=10)
-    """Muon's orthogonalization steps."""
+    newton_schulz_steps: int = Field(default=2, ge=1, le=10)
+    """Muon's orthogonalization steps; five make singular values equal, two learn as well and take less."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
     """AdamW's decay of the gradient mean."""
     beta2: float = Field(default=0.95, ge=0, lt=1)

@@ -54,7 +54,7 @@ def identity(params: TrainParams, run: Run, *_inputs: Manifest) -> TrainParams:
     return params
 
 
-@stage(version=3, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
+@stage(version=4, volatile=("logs/*", "checkpoints/*/clock.json", "checkpoints/*/seal.json"), identity=identity)
 def train(
     params: TrainParams, tokenizer: Manifest, shards: Manifest, model: Manifest | None = None, *, out: Path, run: Run
 ) -> Metrics:

@@ -8,8 +8,14 @@ import torch
 
 from tasks.training.sharding import part_like, whole
 
-_A, _B, _C = 3.4445, -4.7750, 2.0315
-"""Coefficients of the quintic with the steepest slope at zero whose iterates stay near one (Jordan et al. 2024)."""
+_QUINTICS = ((6.7524, -18.3510, 13.2633), (2.5379, -1.8747, 0.4413), (1.9270, -1.3066, 0.3807))
+"""a x + b x³ + c x⁵ of the first steps. Each is the closest to one where the steps before leave singular values, which
+were 0.05 to 1 at first: within 0.665, then 0.218, then 0.007 of one. Choosing step by step is the best that so many steps
+can do (Amsel et al. 2025, Polar Express)."""
+_CONVERGING = (15 / 8, -10 / 8, 3 / 8)
+"""Of every later step, for what is close to one already (Kovarik 1970)."""
+_MARGIN = 1.01
+"""Rounding must not bring a singular value above one, where the first quintic is steep."""
 _EPS = 1e-7
 
 
@@ -28,7 +34,7 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         weight_decay: float = 0.0,
         momentum: float = 0.95,
-        newton_schulz_steps: int = 3,
+        newton_schulz_steps: int = 2,
         row_beta: float | None = 0.95,
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
@@ -89,13 +95,23 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrices: torch.Tensor, steps: int) -> torch.Tensor:
-    """(batch, rows, columns) to bf16 matrices with the same singular vectors and singular values near one."""
+    """(batch, rows, columns) to bf16 matrices with the same singular vectors and singular values near one.
+
+    They are first divided by the fourth root of the sum of the fourth powers of their singular values, the root of the
+    norm of X X^T, which the iteration needs anyway. It is no smaller than the largest of them and closer to it than the
+    Frobenius norm, of 384 equal ones by 4.4 times, so that two steps do what took three.
+    """
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.bfloat16()
     if is_tall:
         x = x.mT.contiguous()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    gram = x @ x.mT
+    bound = gram.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS**2).sqrt() * _MARGIN
+    x, gram = x / bound, gram / bound.square()
+    for step in range(steps):
+        a, b, c = _QUINTICS[step] if step < len(_QUINTICS) else _CONVERGING
+        if step:
+            gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if is_tall else x
