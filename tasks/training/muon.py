@@ -10,8 +10,8 @@ from tasks.training.sharding import part_like, whole
 
 _QUINTICS = ((6.7524, -18.3510, 13.2633), (2.5379, -1.8747, 0.4413), (1.9270, -1.3066, 0.3807))
 """a x + b x³ + c x⁵ of the first steps. Each is the closest to one where the steps before leave singular values, which
-were 0.05 to 1 at first: within 0.665, then 0.218, then 0.007 of one. Choosing step by step is the best that so many steps
-can do (Amsel et al. 2025, Polar Express)."""
+were 0.05 to 1 at first: within 0.665, then 0.218, then 0.007 of one. Choosing step by step is the best that so many
+steps can do (Amsel et al. 2025, Polar Express)."""
 _CONVERGING = (15 / 8, -10 / 8, 3 / 8)
 """Of every later step, for what is close to one already (Kovarik 1970)."""
 _MARGIN = 1.01

@@ -1,7 +1,6 @@
 """The probe: what it measures, that it is kept, and that it leaves no trace in training."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
