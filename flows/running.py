@@ -19,7 +19,8 @@ from flows.reporting import report_path
 from flows.servers import PrefectServer, check_mlflow
 from flows.summary import print_outcome
 from params.errors import ParameterError, PrefectGoneError
-from params.load import load_params, merge, parse_assignments
+from params.keys import merge
+from params.load import load_params, parse_assignments
 from tasks.artifacts.manifest import work_of
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store

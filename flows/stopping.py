@@ -16,7 +16,8 @@ from flows.console import make_console, printable
 from flows.home import Home, locate_home
 from flows.housekeeping import find_run
 from params.errors import ParameterError
-from params.load import merge, parse_assignments
+from params.keys import merge
+from params.load import parse_assignments
 from params.stop import StopParams
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord

@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from params.errors import ParameterError
+from params.keys import Tree, known_keys, merge, nested
 from params.pipeline import PipelineParams
 
 PRESETS = Path(__file__).parent / "presets"
 EXAMPLES = PRESETS / "examples"
 """Small files of examples, for presets and trials; gristmill-examples/NAME stands for one."""
-Tree = dict[str, Any]
 Location = tuple[str | int, ...]
 
 
@@ -31,7 +30,7 @@ def load_params(preset: str | Path, overrides: Mapping[str, Any] | None = None) 
     """
     path = find_preset(preset)
     tree, lines = _read_yaml(path)
-    changed = _nested(overrides or {})
+    changed = nested(overrides or {})
     merged = merge(tree, changed)
     try:
         return PipelineParams.model_validate(merged)
@@ -50,7 +49,7 @@ def parse_assignments(assignments: Sequence[str]) -> Tree:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ParameterError(f"--set {assignment}: the value is not YAML ({error}); quote it") from None
-        tree = merge(tree, _nested({key.strip(): value}))
+        tree = merge(tree, nested({key.strip(): value}))
     return tree
 
 
@@ -65,25 +64,6 @@ def find_preset(preset: str | Path) -> Path:
     if "/" in name or not path.is_file():
         raise ParameterError(f"no preset named {name!r}{_did_you_mean(name, preset_names())}")
     return path
-
-
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
-    """`base` with `changes` laid over it, mapping by mapping; lists and values are replaced."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _nested(flat: Mapping[str, Any]) -> Tree:
-    tree: Tree = {}
-    for key, value in flat.items():
-        inner: Any = _nested(value) if isinstance(value, Mapping) else value
-        for part in reversed(str(key).split(".")):
-            inner = {part: inner}
-        tree = merge(tree, inner)
-    return tree
 
 
 def _read_yaml(path: Path) -> tuple[Tree, dict[Location, int]]:
@@ -125,7 +105,7 @@ def _explain(error: ValidationError, path: Path, lines: Mapping[Location, int], 
         name = ".".join(map(str, location))
         where = _where(location, path, lines, changed)
         if problem["type"] == "extra_forbidden":
-            yield f"{where}: unknown key {name}{_did_you_mean(str(location[-1]), _keys(location[:-1]))}"
+            yield f"{where}: unknown key {name}{_did_you_mean(str(location[-1]), known_keys(location[:-1]))}"
         elif problem["type"] == "missing":
             yield f"{where}: {name} is required; set it in the preset or with --set {name}=…"
         elif isinstance(problem["input"], (Mapping, BaseModel)):
@@ -150,28 +130,6 @@ def _where(location: Location, path: Path, lines: Mapping[Location, int], change
 
 def _message(text: str) -> str:
     return text.removeprefix("Value error, ").replace("Input should be", "it must be")
-
-
-def _keys(location: Location) -> list[str]:
-    """Field names of the parameter model at a location."""
-    model: Any = PipelineParams
-    for part in location:
-        if isinstance(part, int):
-            continue
-        model = model_of(_fields(model)[part].annotation) if model else None
-    return list(_fields(model)) if model else []
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Fields by the name they have in a preset."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def model_of(annotation: Any) -> type[BaseModel] | None:
-    """The parameter model in a field's annotation, however deep in unions and tuples; None for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := model_of(arg))), None)
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from params.load import model_of
+from params.keys import model_of
 from params.pipeline import PipelineParams
 
 HEAD = """\

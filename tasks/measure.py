@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from params.errors import EvaluationError, GristmillError, ParameterError
 from params.evaluate import EvaluateParams
-from params.load import load_params, merge
+from params.keys import merge
+from params.load import load_params
 from params.objective import IN_CHAT
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord, run_records

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from params.errors import ParameterError
-from params.load import load_params, merge, parse_assignments, preset_names
+from params.keys import merge
+from params.load import load_params, parse_assignments, preset_names
 
 TREES = st.recursive(
     st.integers() | st.text(max_size=3),

@@ -7,7 +7,7 @@ import pytest
 
 from params.clean import CleanParams
 from params.filter_presets import FAMILIES
-from params.load import model_of
+from params.keys import model_of
 from tasks.text.quality import judge_texts
 from tasks.text.rules import Verdicts
 
