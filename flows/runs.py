@@ -16,6 +16,7 @@ from flows.guard import guarded, told_marker
 from flows.home import Home, open_home
 from flows.labels import description_of, name_of
 from flows.reporting import report_run
+from flows.settling import settled
 from flows.sharing import share, share_rest
 from flows.slots import training_slot
 from params.pipeline import PipelineParams
@@ -153,6 +154,8 @@ def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | No
         )
         run.tracker.end(_MLFLOW_STATUS[status])
         run.update(record)
+        if error is None and not settled(set(run.task_runs.values()), home):
+            log.info("Prefect is slow to write down how tasks ended: its pages may show some as still under way")
     except (OSError, MlflowException) as trouble:
         if error is None:
             raise

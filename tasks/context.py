@@ -78,7 +78,7 @@ class Run:
         """What is read now comes on top of other text: that none of it is fit to learn from is no error."""
         self.manifests: dict[str, Manifest] = {}
         self.task_runs: dict[str, UUID] = {}
-        """Prefect's task run behind each result, by fingerprint."""
+        """Prefect's task run behind each result, by fingerprint, and behind the registration."""
         self.behind: dict[UUID, set[UUID]] = {}
         """The task runs that each of them stands on."""
         self.remake: dict[tuple[str, str], Callable[[], Manifest]] = {}

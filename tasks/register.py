@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from params.release import ReleaseParams
 from tasks.artifacts.manifest import Manifest
@@ -67,8 +68,12 @@ def register(
 def _register(
     params: ReleaseParams, released: Manifest, evaluation: Manifest, *, run: Run, hold: Sequence[str] = ()
 ) -> Registered:
+    from prefect.runtime import task_run
+
     assert run.tracker is not None, "registering needs MLflow"
     client = run.tracker.client
+    if task_run.id is not None:
+        run.task_runs["register"] = UUID(task_run.id)
     with answering_registry(), quiet_mlflow(), one_at_a_time(run.store):
         version = _find_version(client, params.model_name, released.digest)
         if version is None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from flows.servers import read_address
+
 HOLD_SERVER = """
 import sys
 from pathlib import Path
@@ -129,3 +131,14 @@ def finished_record(finished: subprocess.CompletedProcess[str], home: Path) -> d
     """The record of that run; other tests have runs on the same home."""
     found = (json.loads(path.read_text()) for path in (home / "store" / "runs").glob("*.json"))
     return next(record for record in found if record["run_id"] in finished.stdout)
+
+
+@pytest.fixture
+def prefect(shell) -> Iterator[Any]:
+    """A client of the session's Prefect server."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    address = read_address(shell.home / "prefect" / "server.json")
+    with temporary_settings({PREFECT_API_URL: address.api}), get_client(sync_client=True) as client:
+        yield client

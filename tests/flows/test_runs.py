@@ -1,29 +1,14 @@
 """Runs whose process is gone, and what the next one makes of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from flows.home import Home
 from flows.runs import bury_dead_runs
-from flows.servers import read_address
 from params.load import load_params
 from tasks.artifacts.lock import lock_if_free
 from tasks.artifacts.record import RunRecord, run_records
-
-
-@pytest.fixture
-def prefect(shell) -> Iterator[Any]:
-    """A client of the session's Prefect server."""
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    address = read_address(shell.home / "prefect" / "server.json")
-    with temporary_settings({PREFECT_API_URL: address.api}), get_client(sync_client=True) as client:
-        yield client
 
 
 def begin(prefect: Any, home: Home) -> tuple[RunRecord, Path]:
