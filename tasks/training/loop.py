@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Loop:
-    """Trains until a stop rule decides; `interrupted` may be set at any time to save and leave."""
+    """Trains until a stop rule decides; `interrupted` may be set at any time, on any rank, to save and leave."""
 
     def __init__(self, parts: Parts, machine: Machine) -> None:
         self.parts = parts
@@ -85,7 +85,8 @@ class Loop:
             wants_save = self.clock.since_save_s >= self.parts.job.settings.checkpoint_every_s
             wants_save |= self.progress.step == self.progress.decay_from
             wants_save |= self._rewinds and self.progress.step % self.params.eval_every_steps == 0
-            leave, wants_save, orders = self._agree([self.interrupted, wants_save, self._orders.read_new()])
+            leave = self._is_any_interrupted()
+            wants_save, orders = self._agree([wants_save, self._orders.read_new()])
             for order in orders:
                 wants_save |= self._obey(order)
             if leave or wants_save:
@@ -241,9 +242,9 @@ class Loop:
     def _wait_while_paused(self) -> None:
         """Wait for the order to go on, or to end; everything is saved."""
         with self.clock.stopped():
-            while self._paused and not self.interrupted and self.progress.decision is None:
+            while self._paused and not self._is_any_interrupted() and self.progress.decision is None:
                 time.sleep(_POLL_S)
-                self.interrupted, orders = self._agree([self.interrupted, self._orders.read_new()])
+                (orders,) = self._agree([self._orders.read_new()])
                 for order in orders:
                     if self._obey(order):
                         self.save()
@@ -356,6 +357,14 @@ class Loop:
     def _agree(self, values: list[Any]) -> list[Any]:
         """The first rank's values, on every rank: nobody stops or saves alone."""
         return values if self.parts.accelerator.num_processes == 1 else broadcast_object_list(values)
+
+    def _is_any_interrupted(self) -> bool:
+        """Whether any rank was asked to leave: a machine that is about to go away tells its own ranks alone."""
+        accelerator = self.parts.accelerator
+        if accelerator.num_processes == 1:
+            return self.interrupted
+        asked = torch.tensor(float(self.interrupted), device=accelerator.device)
+        return bool(accelerator.reduce(asked, reduction="sum") > 0)
 
     def _configuration(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -22,6 +23,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
 from tasks.shards.blocks import Blocks
 from tasks.train import identity, train
+from tasks.training.checkpoint import checkpoint_folders
 from tasks.training.curve import read_points
 from tasks.training.order import DataOrder
 from tasks.training.orders import Order, OrderBook
@@ -166,6 +168,36 @@ def test_killed_with_two_ranks_training_ends_with_the_same_bytes_and_goes_on_wit
     )
 
 
+def ask_one_rank_to_leave_at(out: Path, step: int) -> threading.Thread:
+    """Send SIGTERM to the second rank alone once the curve has reached a step."""
+
+    def watch() -> None:
+        deadline, curve = time.monotonic() + 600, out / "logs" / "metrics.jsonl"
+        while time.monotonic() < deadline:
+            time.sleep(0.005)
+            if curve.exists() and (lines := curve.read_text().splitlines()) and json.loads(lines[-1])["step"] >= step:
+                children = psutil.Process().children(recursive=True)
+                (second,) = [one for one in children if one.environ().get("RANK") == "1"]
+                second.terminate()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_a_rank_that_is_told_to_leave_takes_the_others_along_and_all_is_saved(tokenizer, shards, run, tmp_path):
+    """As when one of several machines is taken away: Lightning#379 hung."""
+    settings = SETTINGS.model_copy(update={"ranks": 2, "checkpoint_every_s": 1e6})
+    long = PARAMS.model_copy(update={"stop": StopParams(max_steps=2_000), "record_every_steps": 1})
+    thread = ask_one_rank_to_leave_at(tmp_path, 3)
+    with pytest.raises(TrainingError, match="The same command goes on from its last checkpoint"):
+        train.work(long, tokenizer, shards, out=tmp_path, run=with_settings(run, settings))
+    thread.join()
+    (saved,) = checkpoint_folders(tmp_path / "checkpoints")
+    assert int(saved.name.removeprefix("step-")) >= 3
+
+
 def test_a_finished_draft_is_not_trained_further(undisturbed, tokenizer, shards, run):
     out, metrics = undisturbed
     before = digests(out)
@@ -233,7 +265,7 @@ def give_once_it_begins(orders: Path, out: Path, order: Order) -> threading.Thre
     """Give an order while the training process starts: it is read after the first step."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not (out / "logs" / "job.json").exists():
             time.sleep(0.005)
         OrderBook(orders).give(order)
