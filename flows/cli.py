@@ -29,7 +29,7 @@ from flows import (
     usage,
 )
 from flows.command_help import Parser
-from flows.console import end_at_once, report_crash, say
+from flows.console import end_at_once, report_crash, say, take_any_text
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
 from params.errors import GristmillError, PrefectGoneError
@@ -45,6 +45,7 @@ _MLFLOW_PORT = 5000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; an error that is the user's to mend is printed in a line, without a traceback."""
+    take_any_text()
     arguments = parser().parse_args(argv)
     try:
         sys.excepthook = partial(report_crash, locate_home(arguments.home).logs)

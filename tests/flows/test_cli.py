@@ -79,6 +79,15 @@ def test_the_command_line_is_there_at_once_without_the_heavy_libraries():
     assert [name for name in heavy if f"'{name}'" in loaded] == []
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
+def test_a_terminal_of_another_encoding_gets_question_marks_and_no_traceback(encoding: str):
+    code = "from flows import cli\ntry:\n  cli.main(['pull', '--help'])\nexcept SystemExit: cli.say('ê 山 😀')"
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding}, check=True)
+    assert said.stderr == "ê 山 😀\n".encode(encoding, "replace")
+    assert b"Fetch a released model" in said.stdout
+
+
 def test_the_flow_is_imported_without_the_heavy_libraries():
     show = "import sys, flows.pipeline; print([m for m in sys.modules if '.' not in m])"
     loaded = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout
