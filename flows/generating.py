@@ -88,9 +88,13 @@ def generate(arguments: argparse.Namespace) -> int:
 def folder_of(model: str | None, home: Home) -> Path:
     """The bundle that a name or a path stands for, fetched if it must be."""
     from tasks.pull import pull
+    from tasks.tracking import answering_registry
 
     model = model or newest_model(home)
-    return Path(model) if Path(model).exists() else pull(model, home.cache / "models" / pulled_name(model))
+    if Path(model).exists():
+        return Path(model)
+    with answering_registry():
+        return pull(model, home.cache / "models" / pulled_name(model))
 
 
 def _continue(model: "LocalModel", sampling: "Sampling", arguments: argparse.Namespace) -> None:

@@ -137,16 +137,22 @@ def _records_to_forget(home: Home, keep_runs: int | None) -> list[RunRecord]:
 
 
 def _bears_alias(record: RunRecord) -> bool:
+    """Whether people may be served by a run's model. Raises ServerError: a registry that is down does not say no."""
     if record.model_version is None:
         return False
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    from tasks.tracking import answering_registry
+
     name, version = record.model_version.removeprefix("models:/").rsplit("/", 1)
-    try:
-        return bool(MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_model_version(name, version).aliases)
-    except MlflowException:  # deleted from the registry since
-        return False
+    with answering_registry():
+        try:
+            return bool(MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_model_version(name, version).aliases)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # deleted from the registry since
+                raise
+            return False
 
 
 def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Iterator[Path]:

@@ -11,10 +11,12 @@ from tasks.artifacts.record import run_records
 def pull(arguments: argparse.Namespace) -> int:
     """Fetch a released model and print where it lies."""
     from tasks.pull import pull as fetch
+    from tasks.tracking import answering_registry
 
     open_home(arguments.home)
     out = arguments.out or Path(pulled_name(arguments.model))
-    print(fetch(arguments.model, out, variant=arguments.variant))
+    with answering_registry():
+        print(fetch(arguments.model, out, variant=arguments.variant))
     return 0
 
 
@@ -25,10 +27,12 @@ def newest_model(home: Home) -> str:
         raise ReleaseError(f"no model was released in {home.root} yet; run gristmill run, or name one with --model")
     from mlflow import MlflowClient
 
+    from tasks.tracking import answering_registry
+
     name = versions[-1].removeprefix("models:/").split("/")[0]
-    aliases = {
-        alias for model in MlflowClient().search_registered_models(f"name = '{name}'") for alias in model.aliases
-    }
+    with answering_registry():
+        models = MlflowClient().search_registered_models(f"name = '{name}'")
+    aliases = {alias for model in models for alias in model.aliases}
     return f"models:/{name}@champion" if "champion" in aliases else versions[-1]
 
 

@@ -16,7 +16,7 @@ from flows.console import make_console, progress, say
 from flows.home import full_disk_explained, locate_home, open_home
 from flows.housekeeping import find_run
 from flows.reporting import report_path
-from flows.servers import PrefectServer, check_mlflow
+from flows.servers import PrefectServer, check_mlflow, mlflow_unusable
 from flows.summary import print_outcome
 from params.errors import ParameterError, PrefectGoneError
 from params.keys import merge
@@ -131,5 +131,10 @@ def _open_mlflow() -> None:
     uri = os.environ["MLFLOW_TRACKING_URI"]
     check_mlflow(uri)
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    MlflowClient(uri).search_experiments(max_results=1)
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError) as error:
+        raise mlflow_unusable(uri, error) from None

@@ -18,6 +18,7 @@ from flows.home import Home
 from flows.prefect_server import ADDRESS, DEFAULT_PORT, INHERITED, USERS_LOCK, listen, listen_anywhere
 from params.errors import ServerError
 from tasks.artifacts.lock import is_locked, lock_shared
+from tasks.notices.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -211,9 +212,18 @@ def check_mlflow(uri: str) -> None:
         return
     except OSError as error:
         raise ServerError(
-            f"MLflow at MLFLOW_TRACKING_URI={uri} does not answer ({error}); start it, "
+            f"MLflow at MLFLOW_TRACKING_URI={redacted(uri)} does not answer ({error}); start it, "
             "or unset MLFLOW_TRACKING_URI to use the database in the home folder"
         ) from None
+
+
+def mlflow_unusable(uri: str, error: Exception) -> ServerError:
+    """What to do where MLflow is there and refuses: a damaged or newer database, or wrong credentials."""
+    reason = redacted(str(error).splitlines()[0])
+    remedy = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and the server's log"
+    if uri.startswith("sqlite:"):
+        remedy = "bring a copy of it back, or move it away (it holds the history of runs and the registry)"
+    return ServerError(f"MLflow at {redacted(uri)} cannot be used ({reason}); {remedy}")
 
 
 def _reach(api: str) -> Address:

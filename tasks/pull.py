@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from params.errors import ReleaseError
 from tasks.artifacts.digest import write_atomic
+from tasks.notices.redaction import redacted
 from tasks.registry.bundle import FACTS, SUMS, read_sums, variant_files, variants_in, verify_files
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def resolve(client: "MlflowClient", model: str) -> tuple[str, str]:
             return name, str(client.get_model_version(name, version).version)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise RegistryDownError(f"{model}: the registry does not answer: {error.message}") from None
+            raise RegistryDownError(f"{model}: the registry does not answer: {redacted(error.message)}") from None
         raise ReleaseError(f"{model}: {_what_exists(client, name)}") from None
     aliases = registered.aliases
     if (alias or "champion") not in aliases:

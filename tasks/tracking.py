@@ -20,6 +20,7 @@ from params.pipeline import PipelineParams
 from tasks.artifacts.digest import digest_value
 from tasks.artifacts.explain import flatten
 from tasks.artifacts.manifest import Manifest
+from tasks.notices.redaction import redacted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -197,14 +198,15 @@ def _now_ms() -> int:
 def answering_registry() -> Iterator[None]:
     """Say what to do where MLflow stops answering in the middle; its client has tried again for minutes by then."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, ConnectionError) as error:
-        reason = str(error).splitlines()[0]
+    except (MlflowException, SQLAlchemyError, ConnectionError) as error:
+        where, reason = os.environ.get("MLFLOW_TRACKING_URI", "its default place"), str(error).splitlines()[0]
         raise ServerError(
-            f"MLflow at {os.environ.get('MLFLOW_TRACKING_URI', 'its default place')} failed in the middle ({reason}); "
-            "nothing is half done: the same command goes on from there once it answers"
+            f"MLflow at {redacted(where)} failed in the middle ({redacted(reason)}); nothing is half done: the same "
+            "command goes on from there once it answers"
         ) from None
 
 

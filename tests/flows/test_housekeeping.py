@@ -150,6 +150,18 @@ def test_keep_runs_keeps_a_run_under_way_and_one_whose_model_bears_an_alias(stor
     assert len(left(store)) == 3
 
 
+def test_keep_runs_forgets_nothing_while_the_registry_that_knows_the_aliases_is_down(store, make, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    record(store, "20260101-000000-champ", make(1), model_version="models:/m/1")
+    record(store, "20260104-000000-newest", make(2))
+    assert cli.main(["gc", "--keep-runs", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "MLflow at http://127.0.0.1:9 failed in the middle" in said
+    assert "the same command goes on from there once it answers" in said
+    assert len(list(run_records(store.root))) == len(left(store)) == 2
+
+
 def test_gc_of_a_home_that_is_not_there_does_nothing(store, capsys):
     assert cli.main(["gc"]) == 0
     assert not store.root.exists()

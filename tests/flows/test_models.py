@@ -2,6 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from flows import cli
+from flows.home import Home
+from tasks.artifacts.record import RunRecord
+
 
 def test_a_prompt_is_continued_by_the_newest_champion(finished, shell):
     said = shell("generate", "The function", "--max-tokens", "5", "--seed", "1", "-n", "4")
@@ -41,6 +47,35 @@ def test_an_unknown_model_is_named_with_what_there_is(finished, shell):
     assert said.returncode == 1
     assert "no model named nobody; the registry has gristmill-tiny" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["generate The", "pull m@champion", "evaluate m@champion", "registry m", "promote m", "rollback m"]
+)
+def test_a_registry_that_does_not_answer_is_named(command: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    released = RunRecord(run_id="r", preset="tiny", started_at="", status="completed", model_version="models:/m/1")
+    released.save(Home(tmp_path).store)
+    assert cli.main([*command.split(), "--home", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "127.0.0.1" in said
+    assert "failed in the middle" in said or "does not answer" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [("run tiny", "move it away"), ("pull m@champion", "failed in the middle")]
+)
+def test_a_damaged_database_of_mlflow_is_named(command: str, said: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # it does not come to that
+    (tmp_path / "mlflow.db").write_text("this is no database " * 100)
+    assert cli.main([*command.split(), "--home", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert f"MLflow at sqlite:///{tmp_path / 'mlflow.db'} " in told
+    assert "file is not a database" in told
+    assert said in told
 
 
 def test_a_setting_that_cannot_be_is_a_usage_error(finished, shell):
