@@ -16,7 +16,7 @@ from params.errors import BrokenTrainingError, SourceError
 from params.notify import NotifyParams
 from tasks.artifacts.manifest import Metrics
 
-WAIT_S = 120
+WAIT_S = 300
 CHANNEL = ("--set", "notify.webhooks=[{kind: json, url_env: MILL_HOOK}]")
 
 

@@ -142,7 +142,7 @@ def test_a_run_that_is_cancelled_or_killed_leaves_no_process_of_its_cluster(engi
     process = start(engine=engine)
     cluster = wait_for_children(process, engine)
     process.send_signal(number)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode != 0
     _, alive = psutil.wait_procs(cluster, timeout=30)
     assert alive == []

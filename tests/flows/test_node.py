@@ -30,7 +30,7 @@ def test_two_machines_train_one_model(shell, corpus: Path):
         shell.start(*shell.tiny(corpus, *given)) as first,
     ):
         out, err = first.communicate(timeout=400)
-        said = other.communicate(timeout=60)[1]
+        said = other.communicate(timeout=300)[1]
     assert first.returncode == 0, err
     assert "of-two-machines version 1" in out
     assert other.returncode == 0, said

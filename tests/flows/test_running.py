@@ -158,7 +158,7 @@ def test_ctrl_c_ends_with_130_a_cancelled_run_and_no_traceback(finished, shell, 
     with shell.start(*shell.tiny(corpus, "--set", "train.seed=3")) as process:
         read_until(process, "train: starts")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "Traceback" not in out + err
     assert err.splitlines()[-1].startswith("gristmill: interrupted; finished stages are kept")
@@ -174,7 +174,7 @@ def test_two_runs_at_once_share_the_work_and_a_change_without_effect_goes_no_fur
 ):
     arguments = shell.tiny(corpus, "--set", "clean.words.min_words=19")  # no topic has 19 words
     with shell.start(*arguments) as first, shell.start(*arguments) as second:
-        ends = [process.communicate(timeout=300) for process in (first, second)]
+        ends = [process.communicate(timeout=600) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
     pair = records(home)[-2:]
     made = [stage for record in pair for stage, done in record["stages"].items() if not done["reused"]]

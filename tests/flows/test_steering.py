@@ -31,7 +31,7 @@ def test_a_phase_waits_for_approval_and_ends_when_asked(shell, corpus: Path):
         assert shell("steer", "pause").returncode == 0
         read_until(run, 'somebody asked for {"do": "pause"}')
         assert shell("steer", "stop", "--reason", "enough").returncode == 0
-        out, err = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
     assert "Training stopped: asked (enough)" in out
 

@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 def body(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as reply:
+    with urllib.request.urlopen(url, timeout=300) as reply:
         return reply.read().decode()
 
 
@@ -29,7 +29,7 @@ def test_both_uis_answer_until_ctrl_c_and_nothing_is_left(finished, shell, free_
         assert "<title>Prefect" in body(prefect.split()[1])
         assert "MLflow" in body(mlflow.split()[1])
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     listen(free_port).close()

@@ -575,7 +575,7 @@ def _kill_the_rank_at(out: Path, step: int) -> threading.Thread:
     """Kill the training process, without a chance to clean up, once its curve has reached a step."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         curve = out / "logs" / "metrics.jsonl"
         while time.monotonic() < deadline:
             lines = curve.read_text().splitlines() if curve.exists() else []

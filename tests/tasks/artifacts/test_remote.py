@@ -201,7 +201,7 @@ def test_a_process_killed_while_it_fetches_leaves_whole_files_only_and_the_next_
         assert found is not None
         command = [sys.executable, "-c", FETCH, str(tmp_path / "two"), RECIPE.fingerprint]
         with subprocess.Popen(command) as process:
-            assert asked.wait(60)
+            assert asked.wait(300)
             process.send_signal(signal.SIGKILL)
         sealed = {file.path: file.sha256 for file in made.files}
         here = {path.name: digest_file(path) for path in found.place.iterdir() if not path.name.endswith(".json")}

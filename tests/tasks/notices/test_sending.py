@@ -12,7 +12,7 @@ from tasks.notices.message import Notice
 from tasks.notices.sending import channels_of, send_notice
 
 
-def params(*kinds: str, timeout_s: float = 5.0, **more) -> NotifyParams:
+def params(*kinds: str, timeout_s: float = 60.0, **more) -> NotifyParams:
     return NotifyParams(webhooks=tuple(WebhookParams(kind=kind) for kind in kinds), timeout_s=timeout_s, **more)
 
 

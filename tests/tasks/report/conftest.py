@@ -26,7 +26,7 @@ from tasks.report.results import RunResults, read_results
 HOSTILE = "</script><script>document.title = 'taken'; alert(1)</script><img src=http://a.test/x onerror=alert(2)>"
 """What a model may write."""
 ENGLISH, CHINESE = "The mill grinds the grain into flour. ", "床前明月光，疑是地上霜。"
-LIMIT_S = 60
+LIMIT_S = 300
 
 
 class Recipe(Params):

@@ -21,7 +21,7 @@ async def stay():
 
 def test_a_client_that_takes_nothing_is_given_up_and_stalls_nobody(bundle):
     async def run():
-        service = Service(FolderSource(bundle), ServeParams(send_timeout_s=0.3, max_batch=2), ServerMetrics())
+        service = Service(FolderSource(bundle), ServeParams(send_timeout_s=2.0, max_batch=2), ServerMetrics())
         await service.start()
         taken = []
 

@@ -70,7 +70,7 @@ def browsing(url: str, profile: str) -> Iterator[Page]:
         try:
             line = next(line for line in process.stdout if "started successfully on port" in line)
             port = int(line.rstrip().rstrip(".").rpartition(" ")[2])
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as driver:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as driver:
                 options = {"binary": BROWSER, "args": [*FLAGS, f"--user-data-dir={profile}"]}
                 wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
                 session = driver.post("/session", json=wanted).json()["value"]["sessionId"]

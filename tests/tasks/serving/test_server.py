@@ -256,7 +256,7 @@ def test_a_thousand_clients_at_once_get_answers_or_429(server):
 def test_a_server_with_keys_answers_to_those_who_have_one(bundle, serve):
     with (
         serve(
-            bundle, host="0.0.0.0", keys=KEY, request_timeout_s=0.001, body_timeout_s=0.2, max_body_bytes=1000
+            bundle, host="0.0.0.0", keys=KEY, request_timeout_s=0.001, body_timeout_s=1.0, max_body_bytes=1000
         ) as locked,
         locked.client() as client,
     ):
@@ -270,18 +270,17 @@ def test_a_server_with_keys_answers_to_those_who_have_one(bundle, serve):
         late = client.post("/v1/completions", json=ENDLESS, headers={"Authorization": f"Bearer {KEY}"})
         assert late.status_code == 504
         address = httpx.URL(locked.url)
-        with socket.create_connection((address.host, address.port), timeout=60) as slow:
+        with socket.create_connection((address.host, address.port), timeout=300) as slow:
             head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
             slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
             assert slow.recv(12) == b"HTTP/1.1 408"
         for head in (b"", b"GET /health HTTP/1.1\r\nHost: local"):
-            with socket.create_connection((address.host, address.port), timeout=60) as silent:
+            with socket.create_connection((address.host, address.port), timeout=300) as silent:
                 silent.sendall(head)
                 assert silent.recv(1) == b""  # closed
-        with socket.create_connection((address.host, address.port), timeout=60) as silent:
+        with socket.create_connection((address.host, address.port), timeout=300) as silent:
             silent.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            while b"ok" not in silent.recv(4096):
-                pass
+            assert silent.recv(4096).startswith(b"HTTP/1.1 200")
             silent.sendall(b"GET")
             assert silent.recv(1) == b""
 
@@ -296,7 +295,7 @@ def test_sigterm_lets_requests_end_and_refuses_new_ones(bundle, serve):
         assert rest[-1] == "data: [DONE]"
         ends = [json.loads(line[6:])["choices"][0]["finish_reason"] for line in rest[:-1]]
         assert ends.count("length") == 16
-        server.process.wait(timeout=60)
+        server.process.wait(timeout=300)
         assert server.process.returncode == 0
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/ready")
