@@ -85,8 +85,10 @@ def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ValueError with the nearest name for a preset that does not exist.
     """
-    named = given.get("preset") or ()
-    names = (named,) if isinstance(named, str) else tuple(named)
+    named = given.get("preset")
+    if not isinstance(named, str | list | tuple | None):
+        raise ValueError(f"preset is {named!r}; it must be a name or a list of names: {', '.join(FILTER_PRESETS)}")
+    names = (named,) if isinstance(named, str) else tuple(named or ())
     if not names:
         return dict(given)
     merged: dict[str, Any] = dict.fromkeys(FAMILIES)
@@ -98,7 +100,7 @@ def with_presets(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preset(name: Any) -> Mapping[str, Any]:
-    if name not in FILTER_PRESETS:
+    if not isinstance(name, str) or name not in FILTER_PRESETS:
         close = get_close_matches(str(name), FILTER_PRESETS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(FILTER_PRESETS)}"
         raise ValueError(f"no filter preset named {name!r}; {hint}")

@@ -8,6 +8,9 @@ from flows import cli
 from flows.home import Home
 from tasks.artifacts.record import RunRecord
 
+# MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
 
 def test_a_prompt_is_continued_by_the_newest_champion(finished, shell):
     said = shell("generate", "The function", "--max-tokens", "5", "--seed", "1", "-n", "4")

@@ -47,6 +47,17 @@ def test_the_published_thresholds_are_those_of_the_presets():
     assert len(chinese.characters.stop_words) == 22
 
 
+@pytest.mark.parametrize("preset", [1, True, 0.5, {"gopher": 1}])
+def test_what_is_no_name_of_a_preset_is_refused_with_those_there_are(preset: object):
+    with pytest.raises(ParameterError, match=r"it must be a name or a list of names: .*gopher"):
+        load_params("tiny", {"clean": {"preset": preset}})
+
+
+def test_a_list_in_a_list_of_presets_is_refused():
+    with pytest.raises(ParameterError, match=r"no filter preset named \['gopher'\]; did you mean gopher\?"):
+        load_params("tiny", {"clean": {"preset": [["gopher"]]}})
+
+
 def test_an_unknown_preset_is_refused_with_the_nearest_name():
     with pytest.raises(ParameterError, match=r"clean: no filter preset named 'gofer'; did you mean gopher\?"):
         load_params("tiny", {"clean.preset": "gofer"})

@@ -48,6 +48,7 @@ def test_a_preset_extends_another(tmp_path: Path):
     [
         (SOURCES + "train:\n  sede: 1\n", "mine.yaml:5: unknown key train.sede; did you mean seed?"),
         (SOURCES + "train:\n  seed: -1\n", "mine.yaml:5: train.seed is -1; it must be greater than or equal to 0"),
+        (SOURCES + "ingest: {max_document_mb: .inf}\n", "max_document_mb is inf; it must be a finite number"),
         (SOURCES + "split: {validation: 0.5, test: 0.5}\n", "mine.yaml:4: split: validation and test together"),
         (SOURCES + "train:\n  stop: {max_epochs: null}\n", "names no rule; give it one, such as max_steps"),
         ("train: {}\n", "survey is required; set it in the preset or with --set survey=…"),
