@@ -17,7 +17,7 @@ from flows.home import Home, locate_home
 from flows.housekeeping import find_run
 from params.errors import ParameterError
 from params.keys import merge
-from params.load import parse_assignments
+from params.load import parse_assignments, refusal
 from params.stop import StopParams
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord
@@ -149,8 +149,7 @@ def _changed(recorded: dict[str, Any], assignments: list[str]) -> StopParams:
     try:
         return StopParams.model_validate(merged)
     except ValidationError as error:
-        problems = (f"train.stop.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ParameterError("\n".join(problems).replace(".: ", ": ").replace("Value error, ", "")) from None
+        raise refusal(error, "train.stop") from None
 
 
 def _print_replay(console: Console, record: RunRecord, told: Replay) -> None:

@@ -101,17 +101,26 @@ def _lines(node: yaml.Node | None, at: Location) -> Iterator[tuple[Location, int
 
 def _explain(error: ValidationError, path: Path, lines: Mapping[Location, int], changed: Tree) -> Iterator[str]:
     for problem in error.errors():
-        location = problem["loc"]
-        name = ".".join(map(str, location))
-        where = _where(location, path, lines, changed)
-        if problem["type"] == "extra_forbidden":
-            yield f"{where}: unknown key {name}{_did_you_mean(str(location[-1]), known_keys(location[:-1]))}"
-        elif problem["type"] == "missing":
-            yield f"{where}: {name} is required; set it in the preset or with --set {name}=…"
-        elif isinstance(problem["input"], (Mapping, BaseModel)):
-            yield f"{where}: {name}: {_message(problem['msg'])}"
-        else:
-            yield f"{where}: {name} is {problem['input']!r}; {_message(problem['msg'])}"
+        yield f"{_where(problem['loc'], path, lines, changed)}: {_told(problem, problem['loc'])}"
+
+
+def refusal(error: ValidationError, section: str) -> ParameterError:
+    """The error of values that were given for a section by themselves, such as train.stop."""
+    above = tuple(section.split("."))
+    return ParameterError("\n".join(_told(problem, (*above, *problem["loc"])) for problem in error.errors()))
+
+
+def _told(problem: Any, location: Location) -> str:
+    """What is wrong at a location, and what to write instead."""
+    name = ".".join(map(str, location))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {name}{_did_you_mean(str(location[-1]), known_keys(location[:-1]))}"
+    if problem["type"] == "missing":
+        is_in_list = any(isinstance(part, int) for part in location)  # whose entries no override can name
+        return f"{name} is required; " + ("add it" if is_in_list else f"set it in the preset or with --set {name}=…")
+    if isinstance(problem["input"], (Mapping, BaseModel)):
+        return f"{name}: {_message(problem['msg'])}"
+    return f"{name} is {problem['input']!r}; {_message(problem['msg'])}"
 
 
 def _where(location: Location, path: Path, lines: Mapping[Location, int], changed: Tree) -> str:

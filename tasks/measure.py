@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from params.errors import EvaluationError, GristmillError, ParameterError
 from params.evaluate import EvaluateParams
 from params.keys import merge
-from params.load import load_params
+from params.load import load_params, refusal
 from params.objective import IN_CHAT
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RunRecord, run_records
@@ -147,9 +147,7 @@ def _params(subject: Subject, overrides: Mapping[str, Any], store: Store) -> Eva
     try:
         return EvaluateParams.model_validate(merge(known, overrides))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ParameterError(f"evaluate.{key} = {first['input']!r}: {first['msg']}") from None
+        raise refusal(error, "evaluate") from None
 
 
 def _questions(record: RunRecord) -> dict[str, Any]:

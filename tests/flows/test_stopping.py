@@ -43,7 +43,7 @@ def test_replay_of_a_rule_that_stays_quiet_says_how_far_it_was(run_id, shell):
 def test_replay_tells_of_mistakes_without_a_traceback(run_id, shell):
     for assignment, message in (
         ("train.seed=3", "replay changes train.stop only"),
-        ("train.stop.patience.eval=5", "train.stop.patience.eval: Extra inputs are not permitted"),
+        ("train.stop.patience.eval=5", "unknown key train.stop.patience.eval; did you mean evals?"),
         ("train.stop.any=[]", "train.stop: any of nothing"),
     ):
         said = shell("replay", run_id, "--set", assignment)

@@ -51,6 +51,7 @@ def test_a_preset_extends_another(tmp_path: Path):
         (SOURCES + "ingest: {max_document_mb: .inf}\n", "max_document_mb is inf; it must be a finite number"),
         (SOURCES + "split: {validation: 0.5, test: 0.5}\n", "mine.yaml:4: split: validation and test together"),
         (SOURCES + "train:\n  stop: {max_epochs: null}\n", "names no rule; give it one, such as max_steps"),
+        ("survey: {sources: [{name: t}]}\n", "mine.yaml:1: survey.sources.0.path is required; add it"),
         ("train: {}\n", "survey is required; set it in the preset or with --set survey=…"),
         ("survey: [\n", "mine.yaml: not readable as YAML"),
         ("- a\n", "a preset is a mapping of sections"),

@@ -52,7 +52,7 @@ def test_without_text_to_measure_on_the_option_is_named(workshop, tracked):
 def test_what_is_no_model_and_what_is_no_parameter_are_told(workshop, tracked, texts):
     with pytest.raises(ParameterError, match="nowhere is no path, no run of"):
         measure("nowhere", [texts], store=tracked.store)
-    with pytest.raises(ParameterError, match=r"evaluate\.max_docs = 3"):
+    with pytest.raises(ParameterError, match=r"unknown key evaluate.max_docs; did you mean max_documents\?"):
         measure(str(workshop.model("qwen3").folder), [texts], {"max_docs": 3}, store=tracked.store)
 
 
