@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flows.deployments import TAG
+from flows.deployments import TAG, timezone
 from flows.stack import HEARTBEAT_S
+from params.errors import ParameterError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -45,6 +46,17 @@ def watch_nightly(nightly: UUID, alert: UUID, preset: str, *, within: timedelta)
     told = _tell(alert, {"what": what, "preset": preset})
     with get_client(sync_client=True) as client:
         _renew(client, AutomationCore(name=MISSED, description=what, trigger=trigger, actions=[told]))
+
+
+def check_cron(cron: str) -> None:
+    """Raise ParameterError where these are no times of cron, or times that never come."""
+    try:
+        longest_wait(cron, timezone())
+    except ValueError as error:
+        reason = "they never come" if "find next date" in str(error) else "they are none of cron"
+        raise ParameterError(
+            f"--cron {cron!r}: {reason}; write minute, hour, day, month and weekday, such as '30 3 * * 1-5'"
+        ) from None
 
 
 def longest_wait(cron: str, timezone: str) -> timedelta:

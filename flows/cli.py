@@ -28,7 +28,7 @@ from flows import (
     ui,
     usage,
 )
-from flows.command_help import Parser
+from flows.command_help import Parser, port
 from flows.console import end_at_once, report_crash, say, take_any_text
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -218,8 +218,8 @@ def _add_model_commands(commands: Commands) -> None:
 
 def _add_rest(commands: Commands) -> None:
     served = _add(commands, "ui", ui.ui, help="open both UIs on the home's data", about=manual.UI)
-    served.add_argument("--prefect-port", type=_count, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
-    served.add_argument("--mlflow-port", type=_count, default=_MLFLOW_PORT, metavar="PORT", help=f"({_MLFLOW_PORT})")
+    served.add_argument("--prefect-port", type=port, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
+    served.add_argument("--mlflow-port", type=port, default=_MLFLOW_PORT, metavar="PORT", help=f"({_MLFLOW_PORT})")
     retraining.add_parser(_add, commands)
     standing.add_parsers(_add, commands)
     _add(commands, "presets", presets.list_presets, help="list the presets", about=manual.PRESETS)

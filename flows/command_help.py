@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import math
 import textwrap
 from itertools import groupby
 from typing import Any
@@ -41,3 +42,19 @@ class Parser(argparse.ArgumentParser):
         if choices and value not in choices and (near := difflib.get_close_matches(str(value), choices, 3)):
             raise argparse.ArgumentError(action, f"there is no {value!r}; did you mean {' or '.join(near)}?")
         super()._check_value(action, value)
+
+
+def port(text: str) -> int:
+    """An option's value that names a port."""
+    number = int(text)
+    if not 1 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; it must be 1 to 65535")
+    return number
+
+
+def minutes(text: str) -> float:
+    """An option's value that is a time to wait."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait; it must be 0 or more")
+    return number

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from flows import manual
+from flows.command_help import minutes, port
 from flows.console import say
 from flows.database import make_databases
 from flows.home import Home, locate_home, open_home
@@ -37,12 +38,12 @@ _LOG = "stack.log"
 def add_parsers(add: Callable[..., argparse.ArgumentParser], commands: "Commands") -> None:
     """up, down and status."""
     up = add(commands, "up", start, help="start a stack that stays", about=manual.UP)
-    up.add_argument("--prefect-port", type=int, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
-    up.add_argument("--mlflow-port", type=int, default=MLFLOW_PORT, metavar="PORT", help=f"({MLFLOW_PORT})")
+    up.add_argument("--prefect-port", type=port, default=DEFAULT_PORT, metavar="PORT", help=f"({DEFAULT_PORT})")
+    up.add_argument("--mlflow-port", type=port, default=MLFLOW_PORT, metavar="PORT", help=f"({MLFLOW_PORT})")
     up.add_argument("--nightly", metavar="PRESET", help="retrain the model of this preset on a schedule")
     up.add_argument("--cron", metavar="TIMES", help="when, in cron's five fields (0 2 * * *: at two every night)")
     about_grace = "tell people when a nightly run has not completed so long after its time (180)"
-    up.add_argument("--grace", type=float, default=180.0, metavar="MINUTES", help=about_grace)
+    up.add_argument("--grace", type=minutes, default=180.0, metavar="MINUTES", help=about_grace)
     add(commands, "down", end, help="end the stack", about=manual.DOWN)
     add(commands, "status", status, help="say what of the stack runs", about=manual.STATUS)
 
@@ -54,6 +55,10 @@ def start(arguments: argparse.Namespace) -> int:
     if arguments.nightly is not None:
         load_params(arguments.nightly)
     home = open_home(arguments.home)
+    if arguments.cron is not None:
+        from flows.automations import check_cron
+
+        check_cron(arguments.cron)
     make_databases()
     if not is_locked(home.root / STATE):
         _sweep(home)
@@ -127,13 +132,13 @@ def _check_ports(prefect_port: int, mlflow_port: int) -> None:
     own_mlflow = os.environ["MLFLOW_TRACKING_URI"].startswith("http")
     wanted = [] if "PREFECT_API_URL" in os.environ else [("--prefect-port", prefect_port)]
     wanted += [] if own_mlflow else [("--mlflow-port", mlflow_port)]
-    for option, port in wanted:
+    for option, number in wanted:
         try:
-            listen(port).close()
+            listen(number).close()
         except OSError as error:
-            if _is_ours(port):
+            if _is_ours(number):
                 continue
-            raise ServerError(f"port {port} is taken ({error.strerror}); choose another with {option}") from None
+            raise ServerError(f"port {number} is taken ({error.strerror}); choose another with {option}") from None
 
 
 def _is_ours(port: int) -> bool:

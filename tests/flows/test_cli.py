@@ -1,5 +1,6 @@
 """The command line: help, errors and exit codes."""
 
+import argparse
 import os
 import re
 import shutil
@@ -11,10 +12,8 @@ import pytest
 
 from flows import cli
 
-COMMANDS = [
-    *("run", "plan", "explain", "estimate", "notify", "steer", "branch", "approve", "verify", "gc", "runs"),
-    *("inspect", "why", "why-stopped", "replay", "generate", "pull", "ui", "presets", "schema"),
-]
+(LISTED,) = (action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
+COMMANDS = list(LISTED.choices)
 TEXT = "The miller of the village has a mill that turns in the wind, and he grinds the corn of all the farmers. " * 3
 
 
@@ -64,7 +63,18 @@ def test_a_parameter_that_cannot_be_used_ends_with_2_and_the_remedy(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["mill"], ["run", "--fast"], ["gc", "--keep-runs", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["mill"],
+        ["run", "--fast"],
+        ["gc", "--keep-runs", "0"],
+        ["ui", "--mlflow-port", "99999"],
+        ["up", "--prefect-port", "0"],
+        ["up", "--nightly", "tiny", "--grace", "nan"],
+    ],
+)
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from flows import cli
 from flows.database import VARIABLE, database_settings
 from flows.deployments import DEPLOYMENTS
 from flows.stack import STATE, marked_processes
@@ -136,6 +137,16 @@ def test_a_schedule_without_a_preset_is_refused(lone_shell):
     done = lone_shell("up", "--cron", "0 3 * * *")
     assert done.returncode == 2
     assert "add --nightly PRESET" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cron", "why"),
+    [("61 3 * * *", "they are none of cron"), ("at night", "they are none of cron"), ("0 0 31 2 *", "they never come")],
+)
+def test_times_that_are_none_or_never_come_are_refused_before_anything_starts(cron, why, tmp_path, capsys):
+    assert cli.main(["up", "--nightly", "tiny", "--cron", cron, "--home", str(tmp_path)]) == 2
+    assert f"--cron '{cron}': {why}; write minute, hour, day, month and weekday" in capsys.readouterr().err
+    assert not (tmp_path / STATE).exists()
 
 
 def test_one_variable_puts_both_databases_on_postgresql():
