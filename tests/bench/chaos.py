@@ -6,7 +6,7 @@ happen:
 
     CHAOS kills=100 same_digests=20/20 lost_documents=0 stuck_runs=0 orphans=0 half_versions=0
 
-The exit code is 1 where anything did. SEED=… repeats the same choices (the instants depend on the machine's speed).
+The exit code is 1 where anything did, or where it was stopped (Ctrl-C, SIGTERM) before its last round. SEED=… repeats the same choices (the instants depend on the machine's speed).
 """
 
 import argparse
@@ -94,7 +94,7 @@ def main() -> int:
     arguments.add_argument("--only", choices=[act.name for act in ACTS], action="append", help="these kinds alone")
     arguments.add_argument("--until", metavar="STAGE", help="runs end with this stage: quicker, and without a version")
     given = arguments.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that mounts and servers are taken down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chance, found = random.Random(given.seed), Findings()
     say(f"chaos: {given.kills} kills, seed {given.seed}")
     with tempfile.TemporaryDirectory(prefix="gristmill-chaos-", ignore_cleanup_errors=True) as folder, ExitStack() as s:
@@ -107,13 +107,16 @@ def main() -> int:
         acts = [act for act in acts if not act.missing(world)]
         write_text(work / "text")
         reference, found.normal_s = undisturbed(work, world)
-        while (left := given.kills - found.kills.total()) > 0 and found.rounds < MAX_ROUNDS_PER_KILL * given.kills:
-            one_round(work, world, Plan(acts, chance, min(left, PER_ROUND), reference), found)
+        is_over = False
+        with suppress(KeyboardInterrupt):  # what came of the rounds until then is said all the same
+            while (left := given.kills - found.kills.total()) > 0 and found.rounds < MAX_ROUNDS_PER_KILL * given.kills:
+                one_round(work, world, Plan(acts, chance, min(left, PER_ROUND), reference), found)
+            is_over = True
     for kind, seconds in sorted(found.recovery_s.items()):
         print(f"BENCH chaos.recovery.{kind} {statistics.median(seconds):.1f} s")
         say(f"chaos: {kind}: {found.kills[kind]} kills, work went on after {min(seconds):.1f} to {max(seconds):.1f} s")
     print(found.line)
-    return 0 if found.is_good else 1
+    return 0 if found.is_good and is_over else 1
 
 
 @dataclass(frozen=True)
