@@ -6,7 +6,8 @@ happen:
 
     CHAOS kills=100 same_digests=20/20 lost_documents=0 stuck_runs=0 orphans=0 half_versions=0
 
-The exit code is 1 where anything did, or where it was stopped (Ctrl-C, SIGTERM) before its last round. SEED=… repeats the same choices (the instants depend on the machine's speed).
+The exit code is 1 where anything did, or where it was stopped (Ctrl-C, SIGTERM) before its last round. `--seed` repeats
+the same choices (the instants depend on the machine's speed).
 """
 
 import argparse
@@ -107,16 +108,16 @@ def main() -> int:
         acts = [act for act in acts if not act.missing(world)]
         write_text(work / "text")
         reference, found.normal_s = undisturbed(work, world)
-        is_over = False
+        is_whole = False
         with suppress(KeyboardInterrupt):  # what came of the rounds until then is said all the same
             while (left := given.kills - found.kills.total()) > 0 and found.rounds < MAX_ROUNDS_PER_KILL * given.kills:
                 one_round(work, world, Plan(acts, chance, min(left, PER_ROUND), reference), found)
-            is_over = True
+            is_whole = True
     for kind, seconds in sorted(found.recovery_s.items()):
         print(f"BENCH chaos.recovery.{kind} {statistics.median(seconds):.1f} s")
         say(f"chaos: {kind}: {found.kills[kind]} kills, work went on after {min(seconds):.1f} to {max(seconds):.1f} s")
     print(found.line)
-    return 0 if found.is_good and is_over else 1
+    return 0 if found.is_good and is_whole else 1
 
 
 @dataclass(frozen=True)
