@@ -22,6 +22,9 @@ _FIRST_PAUSE_S = 0.5
 _WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "az", "oci", "oss", "tos", "memory"}
 """Where a file is there whole or not at all; elsewhere it gets its name once it is written."""
 
+_ASK_FOR_NONE = {"s3", "s3a"}
+"""Where a file can be written on the condition that there is none (If-None-Match)."""
+
 
 @dataclass(frozen=True)
 class Objects:
@@ -64,6 +67,25 @@ class Objects:
         """Write or replace a file."""
         self._written(name, lambda filesystem, path: filesystem.pipe_file(path, data))
 
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one; whether it was written. Elsewhere than on S3 the last one stays."""
+        if self.url.partition("://")[0] not in _ASK_FOR_NONE:
+            self.put(name, data)
+            return True
+
+        def create(filesystem: Any, path: str) -> bool:
+            try:
+                filesystem.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno != errno.ENOSYS:
+                    raise
+                filesystem.pipe_file(path, data)  # a server that knows no condition
+            return True
+
+        return self._written(name, create)
+
     def upload(self, path: Path, name: str) -> None:
         """Write or replace a file with the contents of a local one."""
         self._written(name, lambda filesystem, target: filesystem.put_file(str(path), target))
@@ -86,18 +108,18 @@ class Objects:
         except FileNotFoundError:
             return {}
 
-    def _written(self, name: str, write: Callable[[Any, str], object]) -> None:
-        def put(filesystem: Any, path: str) -> None:
+    def _written(self, name: str, write: Callable[[Any, str], Answer]) -> Answer:
+        def put(filesystem: Any, path: str) -> Answer:
             if self.url.partition("://")[0] in _WHOLE_AT_ONCE:
-                write(filesystem, path)
-                return
+                return write(filesystem, path)
             temporary = f"{path}.{secrets.token_hex(4)}.tmp"
             filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-            write(filesystem, temporary)
+            answer = write(filesystem, temporary)
             filesystem.mv(temporary, path)
+            return answer
 
         try:
-            self._asked(name, put)
+            return self._asked(name, put)
         except FileNotFoundError as error:
             raise StoreError(f"{self.url}: no such bucket or folder ({error}); make it, or check run.store") from None
 

@@ -31,7 +31,7 @@ MARK = "gristmill-store.json"
 _RUNS = "runs"
 _TIMES = ("LastModified", "mtime", "created", "updated")
 """How file systems call the time at which a file was written, the surest first."""
-_PATIENCE_S = 30.0
+PATIENCE_S = 30.0
 """Longer than a server takes to start anew."""
 
 
@@ -51,7 +51,7 @@ class Stored:
 class RemoteStore:
     """Results behind a URL."""
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, patience_s: float = PATIENCE_S) -> None:
         self.url = url.rstrip("/")
         self.options = dict(options or {})
         self._objects = Objects(self.url, json.dumps(self.options, sort_keys=True), patience_s)
@@ -83,7 +83,10 @@ class RemoteStore:
         return None
 
     def push(self, manifest: Manifest) -> bool:
-        """Write a result unless it is there: its files, then its manifest; whether that was needed."""
+        """Write a result unless it is there: its files, then its manifest; whether that was needed.
+
+        Of two homes that write the same one at once the first stays, where the store can tell.
+        """
         key = (manifest.stage, manifest.fingerprint)
         if self.find(*key) is not None:
             return False
@@ -91,7 +94,10 @@ class RemoteStore:
         here = {} if key in self._condemned else {n: info["size"] for n, info in self._objects.below(prefix).items()}
         lacking = {file.sha256: file for file in manifest.files if here.get(file.sha256) != file.size_bytes}
         all_of([partial(self._objects.upload, folder / f.path, f"{prefix}/{sha}") for sha, f in lacking.items()])
-        self._objects.put(f"{prefix}/{MANIFEST_NAME}", manifest.model_dump_json(indent=1).encode())
+        name, text = f"{prefix}/{MANIFEST_NAME}", manifest.model_dump_json(indent=1).encode()
+        if key not in self._condemned:
+            return self._objects.put_new(name, text)
+        self._objects.put(name, text)
         self._condemned.discard(key)
         return True
 
