@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flows import shared
 from flows.console import make_console
+from flows.holdings import holdings_of
 from flows.home import Home, locate_home, open_home
 from flows.runs import is_alive
 from params.errors import ParameterError, StoreError
@@ -82,6 +83,8 @@ def list_runs(arguments: argparse.Namespace) -> int:
     console = make_console()
     console.width = max(console.width, 120)
     console.print(table if table.row_count else f"no runs in {home.root} yet; start one with gristmill run")
+    if (holdings := holdings_of(home)) is not None:
+        console.print(Text(f"shared store {'; '.join(holdings.lines)}"))
     return 0
 
 
@@ -93,7 +96,7 @@ def show_run(arguments: argparse.Namespace) -> int:
         "run": record.run_id,
         "preset": record.preset,
         "overrides": record.overrides or "none",
-        "status": _status(home, record),
+        "status": f"{_status(home, record)}{f': {record.error}' if record.error else ''}",
         "took": _took(record),
         "MLflow run": record.mlflow_run_id,
         "Prefect flow run": record.flow_run_id,

@@ -218,7 +218,9 @@ checkpoint when they are started again.
 
   gristmill down"""
 STATUS = """\
-Say what of the stack runs and where. Exits with 1 when a part is down, so that a monitor can call it.
+Say what of the stack runs and where, and of a store that the home shares (run.store of the newest run, or
+GRISTMILL_STORE): how much is in it, what is only there, and what only here. Exits with 1 when a part is down or that
+store cannot be read, so that a monitor can call it.
 
   gristmill status"""
 RETRAIN = """\

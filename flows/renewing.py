@@ -5,8 +5,6 @@ import logging
 from flows.arrivals import Arrived
 from flows.pipeline import Candidate, Prepared, learn
 from flows.weighing import Case
-from params.errors import ParameterError
-from params.objective import BY_ROWS, NOT_RELEASED
 from params.pipeline import PipelineParams
 from tasks.adopt import AdoptParams, adopt, base_of
 from tasks.artifacts.manifest import Manifest
@@ -23,15 +21,6 @@ from tasks.split import split
 from tasks.train import MODEL
 
 log = logging.getLogger(__name__)
-
-
-def check_renewable(p: PipelineParams) -> None:
-    """Refuse a recipe whose model cannot be probed with new text, before anything runs."""
-    if (last := p.steps[-1].objective) in (*BY_ROWS, *NOT_RELEASED):
-        raise ParameterError(
-            f"retrain weighs new text by how well the champion predicts it, and training ends with {last}; bring new "
-            "examples to encode.sources and start gristmill run: it is compared with the champion all the same"
-        )
 
 
 def prepare(p: PipelineParams, case: Case, arrived: Arrived, run: Run) -> Prepared:

@@ -8,7 +8,8 @@ from prefect import flow
 from flows.arrivals import absorb
 from flows.phases import check_examples
 from flows.pipeline import Outcome, conclude
-from flows.renewing import check_renewable, compare_with_champion, prepare, renew
+from flows.renewable import check_renewable
+from flows.renewing import compare_with_champion, prepare, renew
 from flows.runs import begin_run
 from flows.weighing import Case, versions_that_saw, weigh
 from params.load import load_params

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from flows import manual
 from flows.console import make_console, progress
 from flows.home import full_disk_explained, open_home
+from flows.renewable import check_renewable
 from flows.running import call_flow, overrides_of
 from flows.servers import PrefectServer
 from params.load import load_params
@@ -32,6 +33,7 @@ def retrain(arguments: argparse.Namespace) -> int:
 
     overrides = overrides_of(arguments)
     params = load_params(arguments.preset, overrides)
+    check_renewable(params)
     home = open_home(params.run.home)
     with progress(home.logs), full_disk_explained(home):
         server = PrefectServer(home)

@@ -7,7 +7,7 @@ from params.errors import ParameterError
 from params.place import check_url
 from params.run import RunParams
 from tasks.artifacts.record import RunRecord
-from tasks.artifacts.remote import RemoteStore
+from tasks.artifacts.remote import PATIENCE_S, RemoteStore
 from tasks.artifacts.sharing import Sharing
 from tasks.artifacts.store import Store
 
@@ -15,7 +15,11 @@ VARIABLE = "GRISTMILL_STORE"
 
 
 def shared_store(
-    settings: RunParams | None = None, url: str | None = None, environ: Mapping[str, str] = os.environ
+    settings: RunParams | None = None,
+    url: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    patience_s: float = PATIENCE_S,
 ) -> RemoteStore | None:
     """The store behind a URL, that of a run's settings or that of the environment; None where none is named."""
     chosen = url or (settings.store if settings else None) or environ.get(VARIABLE)
@@ -27,7 +31,8 @@ def shared_store(
         raise ParameterError(str(error)) from None
     if "://" not in chosen:
         raise ParameterError(f"{chosen}: no URL of a store; write s3://bucket/prefix or file:///folder")
-    return RemoteStore(chosen, settings.store_options if settings else {})
+    options = settings.store_options if settings else {}
+    return RemoteStore(chosen, options, patience_s=patience_s)
 
 
 def share(store: Store, settings: RunParams) -> Store:

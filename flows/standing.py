@@ -17,8 +17,10 @@ from flows import manual
 from flows.command_help import minutes, port
 from flows.console import say
 from flows.database import make_databases
+from flows.holdings import holdings_of
 from flows.home import Home, locate_home, open_home
 from flows.prefect_server import DEFAULT_PORT, listen
+from flows.renewable import check_renewable
 from flows.servers import answers
 from flows.stack import POOL, STATE, marked_processes
 from params.errors import ParameterError, ServerError
@@ -53,7 +55,7 @@ def start(arguments: argparse.Namespace) -> int:
     if arguments.cron is not None and arguments.nightly is None:
         raise ParameterError("--cron says when, but not what: add --nightly PRESET")
     if arguments.nightly is not None:
-        load_params(arguments.nightly)
+        check_renewable(load_params(arguments.nightly))
     home = open_home(arguments.home)
     if arguments.cron is not None:
         from flows.automations import check_cron
@@ -102,7 +104,15 @@ def status(arguments: argparse.Namespace) -> int:
     for name, found in is_up.items():
         where = state.get(name.lower(), f"pool {POOL}") if found else "down"
         print(f"{name:<8} {where}")
-    return 0 if all(is_up.values()) else 1
+    return 0 if _print_holdings(home) and all(is_up.values()) else 1
+
+
+def _print_holdings(home: Home) -> bool:
+    """Say what is in the store that the home shares, if any; whether it can be read."""
+    holdings = holdings_of(home)
+    for number, line in enumerate(holdings.lines if holdings else ()):
+        print(f"{'' if number else 'store':<8} {line}")
+    return holdings is None or holdings.problem is None
 
 
 def read_state(home: Home) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from flows.servers import read_address
 
 TOLERANT = ("--set", "release.gate.champion={mode: no_worse, margin: 8}")
@@ -37,6 +38,17 @@ def retrain(grown: tuple, *more: str) -> tuple[dict, str]:
     assert done.returncode == 0, done.stderr
     newest = sorted((shell.home / "store" / "runs").glob("*.json"))[-1]
     return json.loads(newest.read_text()), done.stdout
+
+
+@pytest.mark.parametrize(("preset", "objective"), [("tiny-classify", "classify"), ("tiny-seq2seq", "seq2seq")])
+@pytest.mark.parametrize("command", [("retrain",), ("up", "--nightly")])
+def test_a_model_that_is_judged_by_rows_is_refused_before_a_server_starts(
+    command, preset: str, objective: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*command, preset, "--home", str(tmp_path / "home")]) == 2
+    said = capsys.readouterr().err
+    assert f"training ends with {objective}; bring new examples to encode.sources" in said
+    assert not (tmp_path / "home").exists()
 
 
 def manifest(home: Path, record: dict, stage: str) -> dict:

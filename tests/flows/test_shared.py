@@ -111,3 +111,37 @@ def test_a_url_with_a_password_or_none_is_refused_and_the_password_not_told(
 ):
     assert main(["verify", "--store", url]) == 2
     assert "open-sesame" not in capsys.readouterr().err
+
+
+def test_status_and_runs_name_the_shared_store_and_what_one_side_has_alone(
+    shared: RemoteStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    mine, theirs = begin(tmp_path / "home", shared), begin(tmp_path / "other", shared)
+    make(mine, "clean", "both")
+    make(theirs, "train", "x" * 200_000)
+    taken = make(theirs, "export", "y" * 100_000)
+    recipe = Recipe(stage="export", version=1, params={"text": "y" * 100_000})
+    with mine.store.lock(recipe):
+        assert mine.store.adopt(recipe).digest == taken.digest  # its manifest is here, its file is not
+    make(Run(Store(tmp_path / "home" / "store"), RunParams(), mine.record), "split", "nobody else's")
+    sizes = {result.stage: result.size_bytes for result in shared.listing()}
+    alone = f"only there: 2 (export, train), {(sizes['train'] + 100_000) / 1e6:.1f} MB"
+    whole = f"file://{tmp_path}/shared: 3 results, {sum(sizes.values()) / 1e6:.1f} MB"
+    for command, code in (("status", 1), ("runs", 0)):  # no stack is up
+        assert main([command]) == code
+        said = " ".join(capsys.readouterr().out.split())
+        assert all(line in said for line in (whole, alone, "only here: 1 (split)")), said
+
+
+def test_status_says_that_a_store_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GRISTMILL_STORE", "s3://team/mill")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-sesame")
+    assert main(["status"]) == 1
+    said = capsys.readouterr().out
+    assert "s3://team/mill cannot be read: " in said
+    assert "open-sesame" not in said
