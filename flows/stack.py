@@ -12,17 +12,19 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.home import Home, open_home
 from flows.mlflow_server import server_command, server_environment
-from flows.prefect_server import ADDRESS, USERS_LOCK
+from flows.prefect_server import ADDRESS, INHERITED, USERS_LOCK, listen
 from flows.servers import SERVER_LOG, answers, read_address
 from tasks.artifacts.lock import is_locked, lock_shared, try_lock
 
@@ -43,6 +45,8 @@ class Service:
     command: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    listener: socket.socket | None = None
+    """Its listening socket, which outlives it: connections made until it is back wait there."""
     process: "subprocess.Popen[bytes] | None" = None
     failures: int = 0
     started: float = 0.0
@@ -57,7 +61,8 @@ class Service:
             self.started = now
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
-                    self.command,
+                    self.command if self.listener is None else [*self.command, f"{INHERITED}{self.listener.fileno()}"],
+                    pass_fds=() if self.listener is None else (self.listener.fileno(),),
                     env=os.environ | self.environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -87,7 +92,8 @@ class Stack:
         self.home = home
         self.own_api = os.environ.get("PREFECT_API_URL")
         """A team's own Prefect server; MLFLOW_TRACKING_URI names their MLflow server likewise."""
-        server = [sys.executable, "-P", "-m", "flows.prefect_server", str(home.root), str(prefect_port)]
+        self._prefect_port = prefect_port
+        server = [sys.executable, "-P", "-m", "flows.prefect_server", str(home.root)]
         self.prefect = Service(server, home.logs / SERVER_LOG)
         self.mlflow = Service(server_command(home, mlflow_port), home.logs / "mlflow-server.log", server_environment())
         uri = os.environ["MLFLOW_TRACKING_URI"]
@@ -119,11 +125,19 @@ class Stack:
         if self.own_api is not None:
             return self.own_api
         if not is_locked(self.home.prefect / ADDRESS):
-            self.prefect.keep_alive()
+            self._serve_prefect()
         address = read_address(self.home.prefect / ADDRESS)
         if address is None or not (self.worker.process or answers(address.url)):
             return None
         return address.api
+
+    def _serve_prefect(self) -> None:
+        """Start the server, with a socket of ours; where the port is taken a command's server is about to have it."""
+        if self.prefect.listener is None:
+            with suppress(OSError):
+                self.prefect.listener = listen(self._prefect_port)
+        if self.prefect.listener is not None:
+            self.prefect.keep_alive()
 
 
 def worker_command() -> list[str]:
