@@ -77,7 +77,7 @@ def announce_end(
     with Contained(log, "nobody was told how the run ended"):
         record = next((saved for saved in run_records(home.store) if saved.run_id == begun.run_id), begun)
         train = _train_result(home, record)
-        verdict, reasons = how_it_ended(error, train.metrics.facts if train is not None else {})
+        verdict, reasons = how_it_ended(error, train.metrics.facts if train is not None else {}, asked=record.asked)
         reasons = (*reasons, *record.notes)
         links = {"prefect": flow_run_url or "", "folder": str(home.store if train is None else train.place)}
         _announce(params, record, home, model=model, verdict=verdict, reasons=reasons, links=links)
@@ -90,8 +90,12 @@ def announce_death(params: NotifyParams, record: RunRecord, home: Home, *, model
         _announce(params, record, home, model=model, verdict="killed", reasons=reasons, links={})
 
 
-def how_it_ended(error: BaseException | None, facts: Mapping[str, str]) -> tuple[Verdict, tuple[str, ...]]:
-    """Verdict and reasons, by the error that ended the run or else by what training's result says."""
+def how_it_ended(
+    error: BaseException | None, facts: Mapping[str, str], *, asked: str | None = None
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Verdict and reasons, by who asked for the end, the error that it was, or else what training's result says."""
+    if asked is not None:
+        return "asked", (asked,)
     if error is None:
         return _VERDICTS.get(facts.get("verdict", ""), "completed"), tuple(filter(None, [facts.get("stop_reason")]))
     if isinstance(error, BrokenTrainingError):
@@ -101,7 +105,7 @@ def how_it_ended(error: BaseException | None, facts: Mapping[str, str]) -> tuple
         return "failed", (f"{kind}{error}",)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", ("Ctrl-C",)
-    return "interrupted", (f"cancelled, or asked to end ({type(error).__name__})",)
+    return "interrupted", (f"asked to end by a signal ({type(error).__name__})",)
 
 
 def _announce(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from flows.cancelling import CancelledInPrefect, settle
 from flows.console import make_console, progress, say
 from flows.home import full_disk_explained, locate_home, open_home
 from flows.housekeeping import find_run
@@ -120,6 +121,9 @@ def call_flow(server: PrefectServer, module: str, name: str, **parameters: Any) 
     try:
         with quick:
             return called(**parameters)
+    except CancelledInPrefect as cancel:
+        settle(cancel)
+        raise
     except TransportError as error:
         url = os.environ["PREFECT_API_URL"]
         raise PrefectGoneError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from flows.cancelling import asked_by, cancel_heeded
 from flows.console import WHICH_RUN, prefect_logs
 from flows.endings import announce_death, how_it_ended, told_at_end
 from flows.guard import guarded, told_marker
@@ -61,7 +62,8 @@ def begin_run(
             try:
                 _name_in_prefect(run.record)
                 tracker.log_config(params)
-                yield run
+                with cancel_heeded(record.flow_run_id):
+                    yield run
             finally:
                 _end(run, home, params, sys.exc_info()[1])
                 WHICH_RUN.run = None
@@ -143,12 +145,14 @@ def _end(run: Run, home: Home, params: PipelineParams, error: BaseException | No
     status: Status = "completed"
     if error is not None:
         status = "failed" if isinstance(error, Exception) else "cancelled"
-    record = run.record.ended(status, _what_went_wrong(error, params))
+    asked = asked_by(error, run.record.flow_run_id)
+    record = run.record.ended(status, asked or _what_went_wrong(error, params), asked=asked)
     if status != "cancelled":
         record = share_rest(run.store, record)
     report_run(home, record, params, tracker=run.tracker)
     try:
-        run.tracker.tag({"mlflow.note.content": description_of(record, _lasting_url())})
+        verdict = {} if asked is None else {"verdict": "asked", "stop_reason": asked}
+        run.tracker.tag({"mlflow.note.content": description_of(record, _lasting_url()), **verdict})
         run.tracker.log_rows(
             [{"stage": name, **done.model_dump()} for name, done in record.stages.items()], "stages.json"
         )

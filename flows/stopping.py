@@ -55,7 +55,7 @@ def why_stopped(arguments: argparse.Namespace) -> int:
     record = find_run(home, arguments.run, stage="train")
     training = _training(home, record)
     console = make_console()
-    console.print(Text(f"run {record.run_id}: {_end(training)}", style="bold"))
+    console.print(Text(f"run {record.run_id}: {_end(training, record)}", style="bold"))
     path = training.folder / "logs" / FILE_NAME
     for step, decision, what in list(decisions(path))[-_DECISIONS:]:
         console.print(_decision_line(step, decision, what))
@@ -123,8 +123,10 @@ def _blocks_of(sealed: Manifest) -> int:
     return max(1, round(steps * int(sealed.params["batch_blocks"]) / epochs))
 
 
-def _end(training: Training) -> str:
+def _end(training: Training, record: RunRecord) -> str:
     path = training.folder / "stop.json"
+    if not path.exists() and record.asked is not None:
+        return f"training has not ended (asked): {record.asked}"
     if not path.exists():
         return "training has not ended, or broke off"
     report = json.loads(path.read_text(encoding="utf-8"))

@@ -112,7 +112,7 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
 
     output, code, kills = job.out / "logs" / "output.log", 0, oom_kills()
     if not (job.out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
-        with _announced(job, run):
+        with _announced(job, run), _interruption_told(job, run):
             code = run_training(
                 job,
                 job.out / "logs" / "job.json",
@@ -121,6 +121,22 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
                 log_path=output,
             )
     return _report(job, code, output, kills=oom_kills() - kills)
+
+
+@contextmanager
+def _interruption_told(job: "Job", run: Run) -> Iterator[None]:
+    """Say what an interrupted training (Ctrl-C, a cancel) has saved."""
+    from tasks.training.checkpoint import checkpoint_folders
+
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        saved = checkpoint_folders(job.checkpoints)
+        step = f"step {int(saved[-1].name.removeprefix('step-')):,}" if saved else "the beginning"
+        log.info("%s: interrupted; the same command goes on from %s", run.stage, step)
+        raise
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class RunRecord(BaseModel):
     status: Literal["running", "completed", "failed", "cancelled"] = "running"
     error: str | None = None
     """What went wrong, where it did not complete."""
+    asked: str | None = None
+    """Who asked it to end before its end."""
     stages: dict[str, StageRecord] = {}
     mlflow_run_id: str | None = None
     flow_run_id: str | None = None
@@ -78,10 +80,16 @@ class RunRecord(BaseModel):
         )
         return self.model_copy(update={"stages": {**self.stages, manifest.stage: done}})
 
-    def ended(self, status: Literal["completed", "failed", "cancelled"], error: str | None = None) -> "RunRecord":
+    def ended(
+        self,
+        status: Literal["completed", "failed", "cancelled"],
+        error: str | None = None,
+        *,
+        asked: str | None = None,
+    ) -> "RunRecord":
         """The record with its end."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return self.model_copy(update={"status": status, "ended_at": now, "error": error})
+        return self.model_copy(update={"status": status, "ended_at": now, "error": error, "asked": asked})
 
     def save(self, store_root: Path) -> None:
         """Write the record durably."""

@@ -63,8 +63,9 @@ def tell(notice: Notice, language: Language) -> Told:
 
 
 def next_step(notice: Notice, words: Wording) -> str:
-    """What to do now."""
-    return words.steps[notice.verdict].format(
+    """What to do now; a run that was asked to end before there was a version is like an interrupted one."""
+    is_cut_short = notice.verdict == "asked" and "version" not in notice.links
+    return words.steps["interrupted" if is_cut_short else notice.verdict].format(
         preset=notice.preset, version=notice.links.get("version", f"models:/{notice.model}@champion")
     )
 

@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -109,12 +111,62 @@ def test_an_end_is_named_by_its_error_or_by_trainings_verdict(error, facts, ende
     assert how_it_ended(error, facts) == ended
 
 
-def test_a_cancel_by_prefect_is_an_interruption():
+def test_a_signal_is_an_interruption_and_whoever_is_known_to_have_asked_is_named():
     from prefect.exceptions import TerminationSignal
 
     verdict, reasons = how_it_ended(TerminationSignal(signal.SIGTERM), {})
     assert verdict == "interrupted"
-    assert reasons == ("cancelled, or asked to end (TerminationSignal)",)
+    assert reasons == ("asked to end by a signal (TerminationSignal)",)
+    assert how_it_ended(TerminationSignal(signal.SIGTERM), {}, asked="cancelled") == ("asked", ("cancelled",))
+
+
+def test_a_cancel_in_prefect_of_a_run_without_a_worker_saves_training_and_is_told_as_asked(
+    finished, shell, corpus: Path, hook
+):
+    endless = ("--set", "train.stop.max_steps=1000000", "--set", "train.eval_every_steps=1000")
+    arguments = shell.tiny(corpus, *CHANNEL, *endless, "--set", "run.log_every_s=0.2")
+    with shell.start(*arguments, MILL_HOOK=hook.url) as process:
+        read_until(process, "train: step")
+        record = newest_record(shell.home)
+        set_state(shell.home, record["flow_run_id"], "CANCELLING")  # what the button in the UI does
+        _, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    message = told(hook)
+    assert message["verdict"] == "asked"
+    assert message["reasons"] == [f"cancelled in Prefect (flow run {record['flow_run_id']})"]
+    assert "the same command goes on" in message["text"]
+    saved = re.search(r"train: interrupted; the same command goes on from step ([\d,]+)", err)
+    assert saved is not None, err
+    step = int(saved[1].replace(",", ""))
+    assert step > 0
+    assert [*shell.home.glob(f"store/train/*.partial/checkpoints/step-{step:09d}/seal.json")]
+    ended = newest_record(shell.home)
+    assert (ended["run_id"], ended["status"], ended["asked"]) == (record["run_id"], "cancelled", message["reasons"][0])
+    assert message["reasons"][0] in shell("why-stopped", record["run_id"]).stdout.replace("\n", " ")
+    assert state_of(shell.home, record["flow_run_id"]) == "CANCELLED"
+
+
+def newest_record(home: Path) -> dict[str, Any]:
+    return json.loads(max((home / "store" / "runs").glob("*.json")).read_text())
+
+
+def set_state(home: Path, flow_run_id: str, kind: str) -> None:
+    request(f"{api_of(home)}/flow_runs/{flow_run_id}/set_state", {"state": {"type": kind, "name": kind.title()}})
+
+
+def state_of(home: Path, flow_run_id: str) -> str:
+    return request(f"{api_of(home)}/flow_runs/{flow_run_id}")["state"]["type"]
+
+
+def api_of(home: Path) -> str:
+    return json.loads((home / "prefect" / "server.json").read_text())["url"] + "/api"
+
+
+def request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data, {"Content-Type": "application/json"}), timeout=WAIT_S) as reply:
+        return json.load(reply)
 
 
 def test_the_end_of_a_run_in_phases_is_that_of_its_last_phase(seal, run, tmp_path, caplog):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 from uuid import UUID
 
 import pytest
@@ -44,6 +45,26 @@ def test_a_stack_comes_up_runs_a_deployment_and_goes_down_without_orphans(finish
     assert down.returncode == 0, down.stderr
     assert list(marked_processes(state["id"])) == []
     assert shell("status").returncode == 1
+
+
+@pytest.mark.slow  # a stack of its own, whose Prefect server starts twice
+def test_a_call_waits_while_the_stack_starts_its_killed_prefect_server_again(lone_shell, free_port):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        prefect_port = probe.getsockname()[1]
+    up = lone_shell("up", "--mlflow-port", str(free_port), "--prefect-port", str(prefect_port))
+    try:
+        assert up.returncode == 0, up.stderr
+        address = lone_shell.home / "prefect" / "server.json"
+        killed = json.loads(address.read_text())
+        os.kill(killed["pid"], signal.SIGKILL)
+        with urlopen(f"{killed['url']}/api/health", timeout=LIMIT_S) as reply:  # it would be refused without the socket
+            assert reply.read() == b"true"
+        back = json.loads(address.read_text())
+        assert back["url"] == killed["url"] == f"http://127.0.0.1:{prefect_port}"
+        assert back["pid"] != killed["pid"]
+    finally:
+        assert lone_shell("down").returncode == 0
 
 
 def _check_server(api: str, shell, corpus: Path) -> None:
@@ -84,8 +105,8 @@ def test_a_cancel_in_prefect_saves_training_and_is_told(finished, shell, corpus:
             subprocess.run(prefect, env=shell.env | {"PREFECT_API_URL": f"{state['prefect']}/api"}, check=True)
             next(line for line in said if "Cancelled flow run" in line)
         message = json.loads(hook.arrivals.get(timeout=LIMIT_S).body)
-        assert message["verdict"] == "interrupted"
-        assert message["reasons"] == ["cancelled, or asked to end (TerminationSignal)"]
+        assert message["verdict"] == "asked"
+        assert message["reasons"] == [f"cancelled in Prefect (flow run {run_id})"]
         assert _state_of(run_id, f"{state['prefect']}/api") == "CANCELLED"
         record = json.loads((shell.home / "store" / "runs" / f"{message['run_id']}.json").read_text())
         assert (record["flow_run_id"], record["status"]) == (run_id, "cancelled")
