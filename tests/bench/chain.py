@@ -22,6 +22,7 @@ from tasks.artifacts.memory import PeakMemory, limit_arenas, release_memory
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run, roots_of
+from tasks.engine import Engine
 
 WARM_UP_DOCS = 300
 STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
@@ -41,9 +42,11 @@ def sources(files: Sequence[str | Path]) -> list[dict[str, str]]:
     return [{"name": Path(file).stem, "path": str(file)} for file in files]
 
 
-def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> dict[str, Any]:
-    """Run the data stages one after the other; seconds by stage."""
-    run = Run(Store(out), params.run, RunRecord.begin("bench", {}), roots=roots_of(params))
+def measure(
+    params: PipelineParams, out: Path, tokenizer: Path, last: str, engine: Engine | None = None
+) -> dict[str, Any]:
+    """Run the data stages one after the other, on plain threads or on an engine; seconds by stage."""
+    run = Run(Store(out), params.run, RunRecord.begin("bench", {}), roots=roots_of(params), engine=engine)
     vocabulary = seal(run, "train_tokenizer", lambda folder: copy_tokenizer(tokenizer, folder))
     made: dict[str, Manifest] = {}
     seconds: dict[str, dict[str, float]] = {}
@@ -59,6 +62,7 @@ def measure(params: PipelineParams, out: Path, tokenizer: Path, last: str) -> di
         "wall_s": time.perf_counter() - begin[1],
         "peak_mb": max(stage["peak_mb"] for stage in seconds.values()),
         "stages": seconds,
+        "digests": {name: manifest.digest for name, manifest in made.items()},
         "counts": {name: manifest.metrics.counts for name, manifest in made.items()},
     }
 
