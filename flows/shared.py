@@ -11,6 +11,7 @@ from flows.sharing import VARIABLE, shared_store
 from params.errors import ParameterError, StoreError
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.remote import RemoteStore, Stored
+from tasks.artifacts.unfinished import FOLDER as UNFINISHED
 
 _GRACE = timedelta(days=1)
 """How long what no run names is kept: its run may be under way, and writes its record after each stage."""
@@ -59,6 +60,7 @@ def gc(arguments: argparse.Namespace, *, bears_alias: Callable[[RunRecord], bool
     kept = [record for record in records if record not in forgotten]
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
     doomed = [s for s in store.listing() if (s.stage, s.fingerprint) not in referenced and _is_old(s)]
+    left = [one for one in store.listing(UNFINISHED) if _is_abandoned(one, store)]
     verb = "would remove" if arguments.dry_run else "removed"
     if not arguments.dry_run:
         for record in forgotten:
@@ -67,8 +69,12 @@ def gc(arguments: argparse.Namespace, *, bears_alias: Callable[[RunRecord], bool
         if not arguments.dry_run:
             store.remove(stored.stage, stored.fingerprint)
         print(f"{verb} {store.url}/{stored.stage}/{stored.fingerprint} ({_megabytes([stored])})")
+    for stored in left:
+        if not arguments.dry_run:
+            store.unfinished(stored.stage, stored.fingerprint).remove()
+        print(f"{verb} {store.url}/{UNFINISHED}/{stored.stage}/{stored.fingerprint} ({_megabytes([stored])})")
     would = "would be " if arguments.dry_run else ""
-    print(f"{_megabytes(doomed)} {would}freed, {len(forgotten)} run records {would}forgotten, {len(kept)} kept")
+    print(f"{_megabytes(doomed + left)} {would}freed, {len(forgotten)} run records {would}forgotten, {len(kept)} kept")
     return 0
 
 
@@ -97,6 +103,12 @@ def _old_ones(records: list[RunRecord], keep_runs: int | None) -> list[RunRecord
 
 def _is_old(stored: Stored) -> bool:
     return stored.written_at is None or _age(stored.written_at) > _GRACE
+
+
+def _is_abandoned(work: Stored, store: RemoteStore) -> bool:
+    """Whether nobody will go on with a training: its result is there, or no home has touched it for long."""
+    is_done = store.find(work.stage, work.fingerprint) is not None
+    return is_done or (work.written_at is not None and _age(work.written_at) > _LONGEST_RUN)
 
 
 def _age(then: datetime) -> timedelta:

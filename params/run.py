@@ -57,6 +57,10 @@ class RunParams(Params):
     store_options: dict[str, Any] = Field(default={})
     """How it is reached: {endpoint_url: …}; secrets go into its environment."""
 
+    mirror_every_s: float | None = Field(default=600.0, gt=0)
+    """Seconds between two copies of training's newest checkpoint in that store, for another home to go on from; null
+    for none."""
+
     @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
     def _store_holds_no_secret(self) -> Self:
         if self.store is not None:

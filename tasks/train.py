@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from tasks.artifacts.record import RunRecord, run_records
 from tasks.context import Run, num_cores
 from tasks.hardware.free_memory import oom_kills
 from tasks.pull import pull_weights
-from tasks.stage import stage
+from tasks.stage import made_by, stage
+from tasks.training.mirroring import shared_training
 
 if TYPE_CHECKING:
     from tasks.training.job import Job
@@ -98,12 +99,20 @@ def train(
     if run.tracker is not None:
         run.tracker.log_dataset("shards", shards.digest, "training")
     with _watchers(params, out, run) as watchers:
-        with run.training_slot():
+        with run.training_slot(), _shared(out, run):
             report = _learn(job, watchers, run)
         watchers.end(report)
     _show_samples(out, run)
     _plot(out, report)
     return _finish(job, report)
+
+
+def _shared(out: Path, run: Run) -> AbstractContextManager[None]:
+    """Where homes share a store: go on from what another has left there, and leave there how far this one is."""
+    if run.store.shared is None or run.settings.mirror_every_s is None:
+        return nullcontext()
+    work = run.store.shared.unfinished(out.parent.name, out.stem)
+    return shared_training(work, out, every_s=run.settings.mirror_every_s, made_by=made_by())
 
 
 def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
@@ -112,7 +121,7 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
 
     output, code, kills = job.out / "logs" / "output.log", 0, oom_kills()
     if not (job.out / "stop.json").exists():  # written last: an attempt killed after it has nothing left to train
-        with _announced(job, run), _interruption_told(job, run):
+        with _announced(job, run):
             code = run_training(
                 job,
                 job.out / "logs" / "job.json",
@@ -121,22 +130,6 @@ def _learn(job: "Job", watchers: "Watchers", run: Run) -> dict[str, Any]:
                 log_path=output,
             )
     return _report(job, code, output, kills=oom_kills() - kills)
-
-
-@contextmanager
-def _interruption_told(job: "Job", run: Run) -> Iterator[None]:
-    """Say what an interrupted training (Ctrl-C, a cancel) has saved."""
-    from tasks.training.checkpoint import checkpoint_folders
-
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        saved = checkpoint_folders(job.checkpoints)
-        step = f"step {int(saved[-1].name.removeprefix('step-')):,}" if saved else "the beginning"
-        log.info("%s: interrupted; the same command goes on from %s", run.stage, step)
-        raise
 
 
 @contextmanager

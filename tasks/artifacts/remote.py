@@ -21,6 +21,7 @@ from params.errors import DamagedError, StoreError
 from tasks.artifacts.digest import commit, digest_file
 from tasks.artifacts.manifest import AWAY_NAME, MANIFEST_NAME, FileRecord, Manifest, Recipe, digest_files
 from tasks.artifacts.objects import Objects, all_of
+from tasks.artifacts.unfinished import UnfinishedWork
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str]
@@ -117,10 +118,14 @@ class RemoteStore:
         found = all_of([partial(self._check, (manifest.stage, manifest.fingerprint), file) for file in manifest.files])
         return [problem for problem in found if problem is not None]
 
-    def listing(self) -> list[Stored]:
-        """Every result, also those without a manifest."""
+    def unfinished(self, stage: str, fingerprint: str) -> UnfinishedWork:
+        """What a home that makes this result has put here so far, for others to go on with."""
+        return UnfinishedWork(self._objects, stage, fingerprint)
+
+    def listing(self, folder: str = "") -> list[Stored]:
+        """Every result, also those without a manifest; or, of the folder `unfinished`, all work under way."""
         parts: dict[Key, list[tuple[str, Mapping[str, Any]]]] = {}
-        for name, info in self._objects.below("").items():
+        for name, info in self._objects.below(folder).items():
             pieces = PurePosixPath(name).parts
             if len(pieces) == 3:
                 parts.setdefault((pieces[0], pieces[1]), []).append((pieces[2], info))

@@ -5,7 +5,8 @@ import logging
 from params.errors import StoreError
 from tasks.artifacts.manifest import Manifest, Recipe
 from tasks.artifacts.record import RunRecord
-from tasks.artifacts.remote import RemoteStore
+from tasks.artifacts.remote import Key, RemoteStore
+from tasks.artifacts.unfinished import UnfinishedWork
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,8 @@ class Sharing:
         self.store = store
         self._waiting: list[Manifest] = []
         """Results that are not there yet."""
+        self._begun: dict[Key, UnfinishedWork] = {}
+        """What this run has under way there."""
         self._record: RunRecord | None = None
         self._is_gone = False
 
@@ -29,6 +32,10 @@ class Sharing:
         except StoreError as error:
             self._give_up(error)
             return None
+
+    def unfinished(self, stage: str, fingerprint: str) -> UnfinishedWork:
+        """The work under way on a result, which is forgotten once the result is there."""
+        return self._begun.setdefault((stage, fingerprint), self.store.unfinished(stage, fingerprint))
 
     def give(self, manifest: Manifest, record: RunRecord) -> None:
         """Write a result there, and the record of the run that stands on it, unless they are there."""
@@ -53,7 +60,9 @@ class Sharing:
             while self._waiting:
                 if self.store.push(self._waiting[0]):
                     log.info("%s: written to %s", self._waiting[0].stage, self.store.url)
-                self._waiting.pop(0)
+                done = self._waiting.pop(0)
+                if (work := self._begun.pop((done.stage, done.fingerprint), None)) is not None:
+                    work.remove()
             if self._record is not None:
                 self.store.put_record(self._record.run_id, self._record.model_dump_json(indent=1))
             self._is_gone = False

@@ -26,9 +26,9 @@ from tasks.artifacts.manifest import (
     digest_files,
 )
 from tasks.artifacts.sharing import Sharing
+from tasks.artifacts.unfinished import ARRIVING, SNAPSHOT
 
 _DRAFT_NAME = "draft.json"
-_ARRIVING = ".arriving"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Store:
         if self.shared is None or (found := self.look_elsewhere(recipe)) is None:
             return None
         folder = self.folder(recipe.stage, recipe.fingerprint)
-        arriving = folder.with_suffix(_ARRIVING)
+        arriving = folder.with_suffix(ARRIVING)
         with self._writable():
             shutil.rmtree(arriving, ignore_errors=True)
             arriving.mkdir(parents=True)
@@ -200,7 +200,8 @@ class Store:
 
     def removed(self) -> list[Path]:
         """What an interrupted removal or fetch left."""
-        return sorted(path for ending in (".removed", _ARRIVING, FETCHED) for path in self.root.glob(f"*/*{ending}"))
+        endings = (".removed", ARRIVING, FETCHED, SNAPSHOT)
+        return sorted(path for ending in endings for path in self.root.glob(f"*/*{ending}"))
 
     @contextmanager
     def _writable(self) -> Iterator[None]:

@@ -20,6 +20,12 @@ class Exit(IntEnum):
     """Asked to stop: everything is saved, the same command goes on from here."""
 
 
+def newest_step(out: Path) -> int | None:
+    """The step of the newest checkpoint in a folder of training; None where there is none yet."""
+    sealed = (path.parent for path in out.glob("checkpoints/step-*/seal.json") if not path.parent.suffix)
+    return max((int(folder.name.removeprefix("step-")) for folder in sealed), default=None)
+
+
 class Job(BaseModel):
     """The training process reads this file, and nothing else, to know what to do."""
 

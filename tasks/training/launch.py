@@ -1,5 +1,6 @@
 """Starting the training process and following it from outside."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.training.curve import read_points
-from tasks.training.job import Job
+from tasks.training.job import Job, newest_step
 from tasks.training.nodes import host_and_port
 from tasks.training.plain_path import plain_path
+
+log = logging.getLogger(__name__)
 
 TORCHRUN_LOGS = "logs/torchrun"
 """Folder that torchrun makes for itself; in the draft, so that a killed run leaves nothing elsewhere."""
@@ -42,7 +45,7 @@ def run_training(
     warnings = _new_warnings(log_path)
     with log_path.open("wb") as output:  # what an earlier attempt said would pass for what this one says
         process = start_training(job, job_path, output)
-        with _ended(process):
+        with _ended(process, job):
             next_look = time.monotonic() + job.settings.log_every_s
             while process.poll() is None:
                 time.sleep(_POLL_S)
@@ -119,11 +122,15 @@ def _new_warnings(log_path: Path) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def _ended(process: "subprocess.Popen[bytes]", job: Job) -> Iterator[None]:
     try:
         yield
     finally:
-        end_training(process)
+        if process.poll() is None:
+            end_training(process)
+            step = newest_step(job.out)
+            place = "the beginning" if step is None else f"step {step:,}"
+            log.info("%s: interrupted; the same command goes on from %s", job.out.parent.name, place)
 
 
 def end_training(process: "subprocess.Popen[bytes]") -> None:

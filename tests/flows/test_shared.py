@@ -139,9 +139,25 @@ def test_status_says_that_a_store_cannot_be_read(
     monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GRISTMILL_STORE", "s3://team/mill")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-sesame")
     assert main(["status"]) == 1
     said = capsys.readouterr().out
     assert "s3://team/mill cannot be read: " in said
     assert "open-sesame" not in said
+
+
+def test_gc_removes_trainings_under_way_that_nobody_goes_on_with(
+    shared: RemoteStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    done = make(begin(tmp_path / "one", shared), "train", "sealed")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "weights").write_text("12")
+    for fingerprint in (done.fingerprint, "0" * 32, "1" * 32):
+        shared.unfinished("train", fingerprint).put(tmp_path / "state", step=1, made_by={})
+    make_old(tmp_path / "shared" / "unfinished" / "train" / ("0" * 32))
+    assert main(["gc", "--store"]) == 0
+    removed = capsys.readouterr().out
+    assert all(f"unfinished/train/{fingerprint}" in removed for fingerprint in (done.fingerprint, "0" * 32))
+    assert [work.fingerprint for work in shared.listing("unfinished")] == ["1" * 32]

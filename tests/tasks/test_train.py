@@ -1,11 +1,13 @@
 """The training stage: stop rules, and the same bytes after SIGKILL."""
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,17 @@ from params.train import ModelParams, OptimizerParams, ScheduleParams, TrainPara
 from params.watch import WatchParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.record import RunRecord
+from tasks.artifacts.remote import RemoteStore
+from tasks.artifacts.sharing import Sharing
+from tasks.artifacts.store import Store
+from tasks.artifacts.unfinished import UnfinishedWork
 from tasks.context import Run
 from tasks.shards.blocks import Blocks
 from tasks.train import identity, train
 from tasks.training.checkpoint import checkpoint_folders
 from tasks.training.curve import read_points
+from tasks.training.job import newest_step
 from tasks.training.order import DataOrder
 from tasks.training.orders import Order, OrderBook
 
@@ -72,6 +80,50 @@ def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
         assert not (out / "stop.json").exists()
     train.work(PARAMS, tokenizer, shards, out=out, run=with_settings(run, SETTINGS))
     assert digests(out) == digests(reference)
+
+
+def test_where_a_home_is_lost_another_goes_on_from_the_shared_store_to_the_same_bytes(
+    undisturbed, tokenizer, shards, tmp_path, kill_the_rank_at, caplog
+):
+    shared = RemoteStore(f"file://{tmp_path}/shared", patience_s=0)
+    work = shared.unfinished("train", "0" * 32)
+    runs = [_sharing_run(tmp_path / name, shared) for name in ("lost", "other")]
+    outs = [one.store.root / "train" / f"{'0' * 32}.partial" for one in runs]
+    for out in outs:
+        out.mkdir(parents=True)
+    thread = threading.Thread(target=_lose_home, args=(runs[0], outs[0], work, kill_the_rank_at))
+    thread.start()
+    with pytest.raises(TrainingError, match="SIGKILL"):
+        train.work(PARAMS, tokenizer, shards, out=outs[0], run=runs[0])
+    thread.join()
+    found = work.find()
+    assert found is not None
+    shutil.rmtree(tmp_path / "lost")
+    with caplog.at_level(logging.INFO, "tasks"):
+        train.work(PARAMS, tokenizer, shards, out=outs[1], run=runs[1])
+    assert f"train: goes on from step {found.step}, which another home has left in the store" in caplog.text
+    assert digests(outs[1]) == digests(undisturbed[0])
+
+
+def _sharing_run(home: Path, shared: RemoteStore) -> Run:
+    settings = SETTINGS.model_copy(update={"mirror_every_s": 0.05})
+    return Run(Store(home / "store", Sharing(shared)), settings, RunRecord.begin("test", {}))
+
+
+def _lose_home(run: Run, out: Path, work: UnfinishedWork, kill_the_rank_at) -> None:
+    """Pause training in its middle, and kill it once the store has what was saved then."""
+    curve = out / "logs" / "metrics.jsonl"
+    _wait_until(lambda: any(point["step"] >= 9 for point in read_points(curve)))
+    OrderBook(run.orders).give(Order(do="pause"))
+    _wait_until(lambda: any("event" in point for point in read_points(curve)))
+    _wait_until(lambda: (found := work.find()) is not None and found.step == newest_step(out))
+    kill_the_rank_at(out, 1).join()
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_the_model_learns_and_loads_with_transformers(undisturbed):
