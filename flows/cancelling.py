@@ -56,7 +56,7 @@ def asked_by(error: BaseException | None, flow_run_id: str | None) -> str | None
     if isinstance(error, TerminationSignal) and flow_run_id is not None:
         with get_client(sync_client=True) as client:
             is_asked = _is_cancelled(client, UUID(flow_run_id))
-    return f"cancelled in Prefect (flow run {flow_run_id})" if is_asked else None
+    return f"cancelled in Prefect, flow run {flow_run_id}" if is_asked else None
 
 
 def settle(cancel: CancelledInPrefect) -> None:

@@ -134,7 +134,7 @@ def test_a_cancel_in_prefect_of_a_run_without_a_worker_saves_training_and_is_tol
     assert "Traceback" not in err
     message = told(hook)
     assert message["verdict"] == "asked"
-    assert message["reasons"] == [f"cancelled in Prefect (flow run {record['flow_run_id']})"]
+    assert message["reasons"] == [f"cancelled in Prefect, flow run {record['flow_run_id']}"]
     assert "the same command goes on" in message["text"]
     saved = re.search(r"train: interrupted; the same command goes on from step ([\d,]+)", err)
     assert saved is not None, err

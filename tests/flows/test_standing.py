@@ -106,7 +106,7 @@ def test_a_cancel_in_prefect_saves_training_and_is_told(finished, shell, corpus:
             next(line for line in said if "Cancelled flow run" in line)
         message = json.loads(hook.arrivals.get(timeout=LIMIT_S).body)
         assert message["verdict"] == "asked"
-        assert message["reasons"] == [f"cancelled in Prefect (flow run {run_id})"]
+        assert message["reasons"] == [f"cancelled in Prefect, flow run {run_id}"]
         assert _state_of(run_id, f"{state['prefect']}/api") == "CANCELLED"
         record = json.loads((shell.home / "store" / "runs" / f"{message['run_id']}.json").read_text())
         assert (record["flow_run_id"], record["status"]) == (run_id, "cancelled")
