@@ -75,7 +75,7 @@ def _ingest_group(
     with ShardSink(out, group.index, int(params.shard_mb * MEGABYTE)) as sink:
         for file in group.files:
             place = locate(roots[file.source], file.path)
-            for member, record in readers[file.source].read(place, file.sha256):
+            for member, record in readers[file.source].read_many(place, file.sha256):
                 sink.add(file.source, f"{file.path}!/{member}" if member else file.path, record)
                 del record  # it may be large: the next one is made before its name is given anew
     counts = sink.counts

@@ -4,37 +4,60 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
 from tasks.formats.byte_stream import ByteStream
 from tasks.formats.charset import decode
 from tasks.formats.chunks import text_chunks
 from tasks.formats.fields import read_fields
-from tasks.formats.line_batches import TooLong, line_batches
-from tasks.formats.records import Document, ReadOptions, Record, Unusable, too_large
+from tasks.formats.line_batches import TooLong, line_blocks, lines_of
+from tasks.formats.records import Document, Documents, ReadOptions, Record, Records, Unusable, too_large
+
+_WORTHWHILE = 8
+"""Plain lines in a row that are worth another call of the kernel."""
 
 
-def read_json_lines(stream: ByteStream, options: ReadOptions) -> Iterator[Record]:
+def read_json_lines(stream: ByteStream, options: ReadOptions) -> Iterator[Records]:
     """A document per line that is not blank; lines count from 1."""
     return read_lines(text_chunks(stream), options)
 
 
-def read_lines(chunks: Iterable[bytes], options: ReadOptions) -> Iterator[Record]:
+def read_lines(chunks: Iterable[bytes], options: ReadOptions) -> Iterator[Records]:
     """The documents of JSON lines in chunks of any size."""
+    are_texts = not options.metadata_fields and "." not in options.text_field
     number = 0
     try:
-        for lines in line_batches(chunks, options.max_bytes):
-            if options.metadata_fields or "." in options.text_field:
-                yield from _records(lines, number, options)
+        for first, block in line_blocks(chunks, options.max_bytes):
+            yield from (_texts if are_texts else _records)((first,), number, options)
+            if are_texts and len(block) <= options.max_bytes:
+                yield from _plain_texts(block, number + 1, options)
             else:
-                yield from _texts(lines, number, options)
-            number += len(lines)
+                yield from _records(lines_of(block, options.max_bytes), number + 1, options)
+            number += 1 + block.count(b"\n")
     except Unusable as problem:
         yield problem.at(number + 1)
 
 
+def _plain_texts(block: bytes, number: int, options: ReadOptions) -> Iterator[Records]:
+    """The records of whole lines of which only a key at the top is wanted: what is usual takes the shortest way."""
+    from tasks.formats.json_texts import read_plain_lines
+
+    data, key, at = np.frombuffer(block, np.uint8), options.text_field.encode(), 0
+    while at < len(block):
+        texts, at = read_plain_lines(data, at, key, block.count(b"\n", at))
+        if num_texts := len(texts.offsets) - 1:
+            yield Documents(number + 1, texts)
+        number += num_texts
+        if at < len(block):
+            end = block.index(b"\n", at) + 1 if num_texts >= _WORTHWHILE else len(block)
+            others = block[at:end].split(b"\n")[:-1]
+            yield from _texts(others, number, options)
+            number, at = number + len(others), end
+
+
 def _texts(lines: Iterable[bytes | TooLong], number: int, options: ReadOptions) -> Iterator[Record]:
-    """The records of lines of which only a key at the top is wanted: what is usual takes the short way."""
+    """The records of lines of which only a key at the top is wanted: what is good JSON takes a short way."""
     field, loads = options.text_field, orjson.loads  # orjson gives no surrogates, and the line is within the limit
     for line in lines:
         number += 1

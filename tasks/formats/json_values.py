@@ -10,13 +10,13 @@ from tasks.formats.byte_stream import ByteStream
 from tasks.formats.chunks import text_chunks
 from tasks.formats.json_lines import read_lines, read_value
 from tasks.formats.line_batches import Pieces, TooLong
-from tasks.formats.records import ReadOptions, Record, Unusable, too_large
+from tasks.formats.records import ReadOptions, Record, Records, Unusable, too_large
 
 _SPANS = 4096
 _LINES_LOOKED_AT = 100
 
 
-def read_json(stream: ByteStream, options: ReadOptions) -> Iterator[Record]:
+def read_json(stream: ByteStream, options: ReadOptions) -> Iterator[Records]:
     """A document per element of an array, or per object; values count from 1, or by their line in JSON lines.
 
     A value that is bad within its own brackets costs only itself; one that lacks a bracket may cost those after it.

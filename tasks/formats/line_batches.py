@@ -1,6 +1,6 @@
 """Lines of a stream, in lists: memory is bounded by the longest line that is wanted."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tasks.formats.records import Unusable
@@ -45,21 +45,34 @@ def line_batches(chunks: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes
 
     Unusable, where the chunks raise it, carries the bytes of the line that was cut.
     """
+    for first, block in line_blocks(chunks, max_bytes):
+        yield [first, *lines_of(block, max_bytes)]
+
+
+def lines_of(block: bytes, max_bytes: int) -> Sequence[bytes | TooLong]:
+    """The lines of a block."""
+    lines = block.split(b"\n")[:-1]
+    return lines if len(block) <= max_bytes else [_whole(line, len(line), max_bytes) for line in lines]
+
+
+def line_blocks(chunks: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes | TooLong, bytes]]:
+    """For each chunk in which a line ends: the first that does, as `line_batches` gives it, and those after it as they
+    stand, each with its line feed."""
     line = Pieces(max_bytes)
     try:
         for chunk in chunks:
-            first, *others = chunk.split(b"\n")
-            line.add(first)
-            if others:
-                last = others.pop()
-                are_short = len(chunk) <= max_bytes
-                yield [line.end(), *(others if are_short else (_whole(each, len(each), max_bytes) for each in others))]
-                line.add(last)
+            first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
+            if first < 0:
+                line.add(chunk)
+            else:
+                line.add(chunk[:first])
+                yield line.end(), chunk[first + 1 : last + 1]
+                line.add(chunk[last + 1 :])
     except Unusable as problem:
         cut = line.end()
         raise Unusable(problem.rule, problem.detail, cut if isinstance(cut, bytes) else cut.beginning) from None
     if line.size_bytes:
-        yield [line.end()]
+        yield line.end(), b""
 
 
 def _whole(data: bytes, size_bytes: int, max_bytes: int) -> bytes | TooLong:

@@ -16,14 +16,14 @@ from tasks.formats.archives import Member, Refused, tar_members, zip_members
 from tasks.formats.byte_stream import CHUNK_BYTES, ByteStream, HashedStream, Peeked, read_whole
 from tasks.formats.charset import detect, plain_name
 from tasks.formats.compression import Limits, Unpacked, codec_of_bytes
-from tasks.formats.records import Malformed, ReadOptions, Record, Unusable, excerpt, too_large
+from tasks.formats.records import Documents, Malformed, ReadOptions, Record, Records, Unusable, excerpt, too_large
 from tasks.formats.registry import Format, Reader, format_of
 from tasks.formats.splitting import split_text
 from tasks.formats.spooling import spooled
 from tasks.formats.transcoding import Transcoded, to_utf8
 
 _REMEDY = "run the same command again, and it is read anew; a folder that is written to all the time needs a copy"
-Found = tuple[str, Record]
+Found = tuple[str, Records]
 """The name of the member of an archive, empty for the file itself, and what stood there."""
 
 
@@ -52,7 +52,16 @@ class FileReader:
         self._of_utf8 = replace(options, encoding=None)
         self._unpacking = unpacking
 
-    def read(self, file: RawFile, sha256: str) -> Iterator[Found]:
+    def read(self, file: RawFile, sha256: str) -> Iterator[tuple[str, Record]]:
+        """As `read_many`, one record at a time."""
+        for member, found in self.read_many(file, sha256):
+            if isinstance(found, Documents):
+                yield from ((member, document) for document in found.each())
+            else:
+                yield member, found
+            del found
+
+    def read_many(self, file: RawFile, sha256: str) -> Iterator[Found]:
         """The records of a file, in order; at least one, for a file without any is quarantined as empty.
 
         Raises SourceError when the bytes are not those that the survey digested. The error may come after the last
@@ -133,7 +142,7 @@ class FileReader:
             for _, record in self._stream(member.stream, form):
                 yield member.name, record
 
-    def _records(self, stream: ByteStream, reader: Reader) -> Iterator[Record]:
+    def _records(self, stream: ByteStream, reader: Reader) -> Iterator[Records]:
         try:
             if reader.is_text or reader.takes == "bytes":
                 stream = _refuse_packed(stream)
@@ -145,7 +154,7 @@ class FileReader:
         except Unusable as problem:
             yield problem.at(0)
 
-    def _whole(self, stream: ByteStream, reader: Reader) -> Iterator[Record]:
+    def _whole(self, stream: ByteStream, reader: Reader) -> Iterator[Records]:
         limit, data = self._options.max_bytes, b""
         try:
             data = read_whole(stream, limit)
@@ -195,7 +204,7 @@ def _refuse_packed(stream: ByteStream) -> Peeked:
     return peeked
 
 
-def _or_empty(records: Iterator[Record]) -> Iterator[Found]:
+def _or_empty(records: Iterator[Records]) -> Iterator[Found]:
     is_empty = True
     for record in records:
         is_empty = False

@@ -1,7 +1,11 @@
 """What a reader makes of a file: documents, records that are none, and the reason a file cannot be used."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
+
+from tasks.text.buffers import Texts
 
 _EXCERPT_BYTES = 1 << 16
 MEGABYTE = 1_000_000
@@ -47,7 +51,22 @@ class Malformed(NamedTuple):
     threshold: float | None = None
 
 
+class Documents(NamedTuple):
+    """Documents without metadata that follow each other, for readers that make many at once."""
+
+    position: int
+    """Of the first; each of the others is one further."""
+    texts: Texts
+
+    def each(self) -> Iterator[Document]:
+        """One by one."""
+        data = self.texts.data.tobytes()
+        for place, (start, stop) in enumerate(pairwise(self.texts.offsets.tolist())):
+            yield Document(self.position + place, data[start:stop].decode())
+
+
 Record = Document | Malformed
+Records = Record | Documents
 
 
 class Unusable(Exception):  # noqa: N818 (a reader's verdict on a file, caught where the record is written)

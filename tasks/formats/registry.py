@@ -12,7 +12,7 @@ from tasks.formats.json_values import read_json
 from tasks.formats.mail import read_mail, read_mailbox
 from tasks.formats.parquet_table import read_parquet
 from tasks.formats.plain_text import read_plain_text
-from tasks.formats.records import Document, Malformed, ReadOptions, Record
+from tasks.formats.records import Document, Malformed, ReadOptions, Records
 from tasks.formats.tfrecord import read_tfrecord
 from tasks.formats.web_archive import read_warc
 from tasks.formats.web_page import read_web_page
@@ -31,7 +31,7 @@ class Reader(NamedTuple):
     takes_gzip: bool = False
     """Whether it unpacks gzip by itself, as a damaged member shall cost no other."""
 
-    def read_all(self, content: Any, options: ReadOptions) -> Iterator[Record]:
+    def read_all(self, content: Any, options: ReadOptions) -> Iterator[Records]:
         """The records of a file, whether the reader makes one or several."""
         made = self.read(content, options)
         return iter((made,)) if isinstance(made, Document | Malformed) else made

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,7 @@ import xxhash
 
 from tasks.documents.schema import DOCUMENT, REJECTED
 from tasks.documents.shards import shard_name, shard_writer
-from tasks.formats.records import Document, Malformed, Record
+from tasks.formats.records import Document, Documents, Malformed, Record, Records
 from tasks.text.buffers import Texts, column_of
 
 _BATCH_BYTES = 4_000_000
@@ -55,17 +56,18 @@ class ShardSink:
         """What was written, as `source/docs_in`, `source/docs_kept`, `source/bytes_kept`, `source/rejected.RULE`."""
         return Counter({f"{source}/{key}": n for source, tally in self._tallies.items() for key, n in tally.items()})
 
-    def add(self, source: str, path: str, record: Record) -> None:
-        """Write a record to its side."""
-        if self._bytes >= self._part_bytes:
-            self._end_part()
-            self._begin_part()
-        text = record.text.encode()
-        size = len(text)
-        self._bytes += size
+    def add(self, source: str, path: str, record: Records) -> None:
+        """Write a record, or many, to its side."""
         tally = self._tallies.get(source)
         if tally is None:
             tally = self._tallies[source] = _Tally()
+        if isinstance(record, Documents):
+            self._add_many(source, path, record, tally)
+            return
+        text = record.text.encode()
+        size = len(text)
+        self._make_room()
+        self._bytes += size
         if isinstance(record, Document):
             tally.docs_kept += 1
             tally.bytes_kept += size
@@ -73,6 +75,26 @@ class ShardSink:
         else:
             tally.rejected[record.rule] += 1
             self._rejected.add(source, path, record, text)
+
+    def _add_many(self, source: str, path: str, documents: Documents, tally: "_Tally") -> None:
+        """In pieces, so that parts end where they do when documents come one by one."""
+        data, ends = documents.texts
+        first, last = 0, len(ends) - 1
+        while first < last:
+            self._make_room()
+            full_at = ends[first] + self._part_bytes - self._bytes
+            stop = min(last, int(np.searchsorted(ends, full_at)))
+            size = int(ends[stop] - ends[first])
+            self._bytes += size
+            tally.docs_kept += stop - first
+            tally.bytes_kept += size
+            self._kept.add_many(source, path, documents.position + first, Texts(data, ends[first : stop + 1]))
+            first = stop
+
+    def _make_room(self) -> None:
+        if self._bytes >= self._part_bytes:
+            self._end_part()
+            self._begin_part()
 
     def _begin_part(self) -> None:
         self._part += 1
@@ -113,8 +135,10 @@ class _Rows:
     def __init__(self, schema: pa.Schema, writer: pa.RecordBatchFileWriter | None = None) -> None:
         self._schema = schema
         self._writer = writer
-        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-        self._texts: list[bytes] = self._columns["text"]
+        self._columns: dict[str, list[Any]] = {name: [] for name in schema.names if name != "text"}
+        self._texts: list[bytes | memoryview] = []
+        """One after the other, in pieces of one or more."""
+        self._sizes: list[int] = []
         self._bytes = 0
 
     def add(self, source: str, path: str, record: Record, text: bytes) -> None:
@@ -132,25 +156,56 @@ class _Rows:
             for name in _REASONS:
                 columns[name].append(getattr(record, name))
         self._texts.append(text)
+        self._sizes.append(len(text))
         self._bytes += len(text)
-        if self._bytes >= _BATCH_BYTES or len(self._texts) >= _BATCH_ROWS:
+        if self._is_full:
             self.flush()
 
+    def add_many(self, source: str, path: str, position: int, texts: Texts) -> None:
+        """Take documents, the first of them at a position, in batches that end where they do when they come one by
+        one."""
+        data, ends = texts
+        first, last = 0, len(ends) - 1
+        while self._writer is not None and first < last:
+            full_at = int(np.searchsorted(ends, ends[first] + _BATCH_BYTES - self._bytes))
+            stop = min(last, full_at, first + _BATCH_ROWS - len(self._sizes))
+            self._take(source, path, position + first, Texts(data, ends[first : stop + 1]))
+            if self._is_full:
+                self.flush()
+            first = stop
+
+    def _take(self, source: str, path: str, position: int, texts: Texts) -> None:
+        number, start, stop = len(texts.offsets) - 1, int(texts.offsets[0]), int(texts.offsets[-1])
+        view = texts.data.data
+        columns = self._columns
+        columns["id"] += [xxhash.xxh3_128_hexdigest(view[one:other]) for one, other in pairwise(texts.offsets.tolist())]
+        columns["source"] += [source] * number
+        columns["path"] += [path] * number
+        columns["position"] += range(position, position + number)
+        columns["metadata"] += [None] * number
+        columns["language"] += [None] * number
+        self._texts.append(view[start:stop])
+        self._sizes += texts.num_bytes.tolist()
+        self._bytes += stop - start
+
+    @property
+    def _is_full(self) -> bool:
+        return self._bytes >= _BATCH_BYTES or len(self._sizes) >= _BATCH_ROWS
+
     def flush(self) -> None:
-        if self._writer is None or not self._texts:
+        if self._writer is None or not self._sizes:
             return
-        arrays = [
-            _texts_column(values) if name == "text" else pa.array(values, self._schema.field(name).type)
-            for name, values in self._columns.items()
+        columns = [
+            self._text_column() if field.name == "text" else pa.array(self._columns[field.name], field.type)
+            for field in self._schema
         ]
-        for values in self._columns.values():
+        for values in (*self._columns.values(), self._texts, self._sizes):
             values.clear()
         self._bytes = 0
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
-
-def _texts_column(texts: list[bytes]) -> pa.LargeStringArray:
-    """A column of texts in UTF-8; much faster than to let Arrow encode them."""
-    ends = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=ends[1:])
-    return column_of(Texts(np.frombuffer(b"".join(texts), np.uint8), ends))
+    def _text_column(self) -> pa.LargeStringArray:
+        """The texts in UTF-8; much faster than to let Arrow encode them."""
+        ends = np.zeros(len(self._sizes) + 1, np.int64)
+        np.cumsum(self._sizes, out=ends[1:])
+        return column_of(Texts(np.frombuffer(b"".join(self._texts), np.uint8), ends))

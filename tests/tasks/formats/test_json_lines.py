@@ -4,18 +4,23 @@ import gzip
 import io
 import json
 import tracemalloc
+from collections.abc import Iterable
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.formats.compression import CODECS, Unpacked
 from tasks.formats.json_lines import read_json_lines
-from tasks.formats.records import Document, Malformed, ReadOptions, Record
+from tasks.formats.records import Document, Documents, Malformed, ReadOptions, Record, Records
+
+
+def singly(found: Iterable[Records]) -> list[Record]:
+    return [record for each in found for record in (each.each() if isinstance(each, Documents) else (each,))]
 
 
 def read(data: bytes, **options: object) -> list[Record]:
-    return list(read_json_lines(io.BytesIO(data), ReadOptions(**options)))  # type: ignore[arg-type]
+    return singly(read_json_lines(io.BytesIO(data), ReadOptions(**options)))  # type: ignore[arg-type]
 
 
 def rules(records: list[Record]) -> list[tuple[int, str]]:
@@ -86,7 +91,8 @@ def test_a_line_over_the_limit_costs_only_itself_and_little_memory():
 def test_a_cut_gzip_gives_the_whole_lines_before_the_cut():
     lines = b"".join(b'{"text": "line %d"}\n' % n for n in range(50_000))
     packed = gzip.compress(lines)
-    *documents, last = read_json_lines(Unpacked(io.BytesIO(packed[: len(packed) // 2]), CODECS[".gz"]), ReadOptions())
+    stream = Unpacked(io.BytesIO(packed[: len(packed) // 2]), CODECS[".gz"])
+    *documents, last = singly(read_json_lines(stream, ReadOptions()))
     assert documents == [Document(n + 1, f"line {n}") for n in range(len(documents))]
     assert len(documents) > 10_000
     assert isinstance(last, Malformed)
@@ -172,9 +178,74 @@ class Endless:
 
 def test_a_line_of_two_gigabytes_takes_no_more_memory_than_the_limit():
     tracemalloc.start()
-    (record,) = read_json_lines(Endless(2_000_000_000), ReadOptions())
+    (record,) = singly(read_json_lines(Endless(2_000_000_000), ReadOptions()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert isinstance(record, Malformed)
     assert (record.rule, record.value) == ("too_large", 2_000.0)
     assert peak < 150_000_000
+
+
+_WORDS = st.sampled_from(
+    [
+        *(b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\t", b"\r", b"\0", b"\x1f", b"\x7f"),
+        *(b"0", b"7", b"-", b"+", b".", b"1e5", b"01", b"-0", b"1.5E-3", b"1e400", b"9" * 30, b"true", b"null", b"NaN"),
+        *(b'"text"', b'"text":', b'"a":', b'"x"', b"plain text, longer than eight bytes", b"\\n", b"\\/", b"\\u0000"),
+        *(b"\\u4e2d", b"\\uD83D\\uDE00", b"\\ud83d", b"\\udc00", b"\\u12", b"\\uzzzz", b"\\x", b"\\u0074ext"),
+        *("中文".encode(), "é😀".encode(), "\u3000".encode(), "\u00a0".encode(), "\U0010ffff".encode()),
+        *(b"\xc0\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80", b"\xff", b"\x80"),
+    ]
+)
+_KEYS = st.sampled_from(["text", "a", "文"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "a", "文"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> bytes:
+    """An object with a text, as a rule, in which some bytes are replaced by others."""
+    row = draw(st.dictionaries(st.sampled_from(["a", "b", "文"]), _VALUES, max_size=3)) | {"text": draw(_VALUES)}
+    line = json.dumps(row, ensure_ascii=draw(st.booleans()), indent=None).encode()
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(line)))
+        line = line[:at] + draw(_WORDS) + line[at + draw(st.integers(0, 2)) :]
+    return line.replace(b"\n", b" ")
+
+
+def text_of(line: bytes) -> str | None:
+    """The text of a line by orjson; None where there is none."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    text = row.get("text") if isinstance(row, dict) else None
+    return text if isinstance(text, str) and text and not text.isspace() else None
+
+
+@settings(max_examples=150)
+@given(st.lists(_lines(), min_size=1, max_size=4))
+def test_whole_lines_give_what_each_gives_by_itself_and_what_orjson_reads(lines: list[bytes]):
+    alone = [record._replace(position=at) for at, line in enumerate(lines, start=2) for record in read(line)]
+    assert read(b"\n" + b"\n".join(lines) + b"\n") == alone  # the first line of a chunk is never read by the kernel
+    texts = {record.position: record.text for record in alone if isinstance(record, Document)}
+    for at, line in enumerate(lines, start=2):
+        if (text := text_of(line)) is not None:
+            assert texts[at] == text
+
+
+def test_many_lines_come_at_once_and_one_bad_line_divides_them():
+    lines = [b'{"text": "%d"}' % n for n in range(40)]
+    lines[20] = b"{"
+    found = list(read_json_lines(io.BytesIO(b"\n".join(lines) + b"\n"), ReadOptions()))
+    assert [type(each) for each in found] == [Document, Documents, Malformed, Documents]
+    assert [record.position for record in singly(found)] == list(range(1, 41))
+
+
+def test_unusual_lines_do_not_cost_the_usual_ones_their_order():
+    lines = [b'{"text": "%d", "text": "%d"}' % (n, n) if n % 3 else b'{"text": "%d"}' % n for n in range(200)]
+    assert read(b"\n".join(lines)) == [Document(n + 1, str(n)) for n in range(200)]

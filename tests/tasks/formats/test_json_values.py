@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.formats.json_values import read_json
-from tasks.formats.records import Document, Malformed, ReadOptions, Record
+from tasks.formats.records import Document, Documents, Malformed, ReadOptions, Record
 
 
 class Dribble(io.BytesIO):
@@ -25,7 +25,8 @@ class Dribble(io.BytesIO):
 
 def read(data: bytes | str, **options: object) -> list[Record]:
     data = data.encode() if isinstance(data, str) else data
-    return list(read_json(io.BytesIO(data), ReadOptions(**options)))  # type: ignore[arg-type]
+    found = read_json(io.BytesIO(data), ReadOptions(**options))  # type: ignore[arg-type]
+    return [record for each in found for record in (each.each() if isinstance(each, Documents) else (each,))]
 
 
 def outcome(data: bytes | str, **options: object) -> list[tuple[int, str]]:
