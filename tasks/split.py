@@ -1,10 +1,14 @@
 """Training, validation and test documents, by a hash that no other document has a say in."""
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
@@ -17,6 +21,7 @@ from tasks.documents.shards import read_batches, shard_writer
 from tasks.stage import stage
 
 SPLITS = ("train", "validation", "test")
+_TRAIN, _VALIDATION, _TEST = range(3)
 _HASHES = 1 << 64
 
 
@@ -41,10 +46,21 @@ def side_of(doc_id: str, params: SplitParams) -> str:
     Validation lies at the lower end of the hash and test at the upper, so that a larger share takes documents from
     training and never from the other.
     """
-    value = xxhash.xxh3_64_intdigest(f"{params.salt}\0{doc_id}".encode())
-    if value < params.validation * _HASHES:
-        return "validation"
-    return "test" if value >= (1 - params.test) * _HASHES else "train"
+    return SPLITS[_sides_of([doc_id.encode()], params)[0]]
+
+
+def _sides_of(ids: Sequence[bytes], params: SplitParams) -> npt.NDArray[np.uint8]:
+    """The place in SPLITS of each document."""
+    salt, digest = f"{params.salt}\0".encode(), xxhash.xxh3_64_intdigest
+    hashes = np.array([digest(salt + doc_id) for doc_id in ids], np.uint64)
+    sides = np.where(_are_below(hashes, 1 - params.test), _TRAIN, _TEST)
+    return np.where(_are_below(hashes, params.validation), _VALIDATION, sides).astype(np.uint8)
+
+
+def _are_below(hashes: npt.NDArray[np.uint64], share: float) -> npt.NDArray[np.bool_]:
+    """Which hashes are in the lower share of all, exactly: whole numbers, not rounded ones, are compared."""
+    bound = math.ceil(share * _HASHES)
+    return np.full(len(hashes), True) if bound >= _HASHES else hashes < np.uint64(bound)
 
 
 def _split_shard(shard: Path, *, params: SplitParams, out: Path) -> Counter[str]:
@@ -52,12 +68,13 @@ def _split_shard(shard: Path, *, params: SplitParams, out: Path) -> Counter[str]
     with ExitStack() as files:
         writers: dict[str, pa.RecordBatchFileWriter] = {}
         for batch in read_batches(shard):
-            sides = [side_of(doc_id, params) for doc_id in batch.column("id").to_pylist()]
-            counts.update(sides)
-            for side in sorted(set(sides)):
+            sides = _sides_of(batch.column("id").cast(pa.binary()).to_pylist(), params)
+            for number in np.unique(sides).tolist():
+                side, chosen = SPLITS[number], sides == number
                 if side not in writers:
                     writers[side] = files.enter_context(shard_writer(out / side / shard.name, DOCUMENT))
-                writers[side].write_batch(batch.filter(pa.array([found == side for found in sides])))
+                writers[side].write_batch(batch.filter(pa.array(chosen)))
+                counts[side] += int(chosen.sum())
     return counts
 
 
