@@ -56,7 +56,8 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
     from tasks.tokenizer.encoder import Encoder
     from tasks.tokenizer.files import special_ids
 
-    work = _Work(params, Encoder(tokenizer.folder), special_ids(tokenizer.folder), out, run)
+    encoder = Encoder(tokenizer.folder)
+    work = _Work(params, encoder, special_ids(tokenizer.folder, encoder.reference), out, run)
     made = {split: _shard_split(split, splits, work) for split in SPLITS}
     train = made["train"]["counts"]
     if train["blocks"] < 2:

@@ -2,7 +2,8 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,9 +20,12 @@ Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
 _CHECKED_SHARE, _CHECKED_CHARACTERS = 0.005, 1_000
 """What is encoded twice of the characters of a call, and at least so many: the reference takes 20 times as long."""
+_GROUP_CHARACTERS = 1 << 16
+"""Of texts that the reference encodes together, on several threads; it takes a hundred bytes for each."""
+_PROBED = (*range(0x3100), *range(0xFE00, 0x10000))
 _PROBES = tuple(
-    f"ab{chr(code)}cd {chr(code)}{chr(code)} 明{chr(code)}。{chr(code)}\n"
-    for code in (*range(0x3100), *range(0xFE00, 0x10000))
+    "".join(f"ab{sign}cd {sign}{sign} 明{sign}。{sign}\n" for sign in map(chr, _PROBED[start : start + 64]))
+    for start in range(0, len(_PROBED), 64)
 )
 """Each sign, space and letter that regular expression engines may see differently, among words of two scripts."""
 
@@ -31,10 +35,12 @@ class Encoder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.reference: Tokenizer = load_tokenizer(folder)
-        self.vocab_size = vocab_size(self.reference)
-        self._cuts = has_our_words(self.reference)
-        self._fast = _fast_tokenizer(folder)
+        with ThreadPoolExecutor(1) as beside:
+            fast = beside.submit(_fast_tokenizer, folder)
+            self.reference: Tokenizer = load_tokenizer(folder)
+            self.vocab_size = vocab_size(self.reference)
+            self._cuts = has_our_words(self.reference)
+        self._fast = fast.result()
         if self._fast is not None and not self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
             log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
             self._fast = None
@@ -72,15 +78,29 @@ class Encoder:
         return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64).astype(np.int64)
 
     def _encode_by_reference(self, texts: Sequence[str]) -> tuple[Ids, Offsets]:
-        rows = [self._encode_text(text) for text in texts]
+        rows = [row for group in _groups(texts) for row in self._encode_group(group)]
         offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
         return np.concatenate([np.empty(0, np.uint32), *rows]), offsets
 
-    def _encode_text(self, text: str) -> Ids:
+    def _encode_group(self, texts: Sequence[str]) -> Iterator[Ids]:
         """Long texts in pieces where the words are ours, for the reference takes a hundred bytes for each of a text."""
-        pieces = list(cut_text(text, ENCODING_BOUND)) if self._cuts else [text]
-        made = self.reference.encode_batch_fast(pieces, add_special_tokens=False)
-        return np.array([token for encoding in made for token in encoding.ids], np.uint32)
+        pieces = [list(cut_text(text, ENCODING_BOUND)) if self._cuts else [text] for text in texts]
+        together = [piece for of_text in pieces for piece in of_text]
+        made = iter(self.reference.encode_batch_fast(together, add_special_tokens=False))
+        for of_text in pieces:
+            yield np.array([token for _ in of_text for token in next(made).ids], np.uint32)
+
+
+def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Neighbours together, up to _GROUP_CHARACTERS; a longer text alone."""
+    start = size = 0
+    for at, text in enumerate(texts):
+        if at > start and size + len(text) > _GROUP_CHARACTERS:
+            yield texts[start:at]
+            start, size = at, 0
+        size += len(text)
+    if texts:
+        yield texts[start:]
 
 
 def _sample(texts: Sequence[str]) -> Sequence[str]:

@@ -67,12 +67,12 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             sync(target / name)
 
 
-def special_ids(folder: Path) -> SpecialIds:
-    """The special ids of a folder with tokenizer.json and tokenizer_config.json.
+def special_ids(folder: Path, tokenizer: Tokenizer | None = None) -> SpecialIds:
+    """The special ids of a folder with tokenizer.json, which may be loaded already, and tokenizer_config.json.
 
     Raises ParameterError where the configuration names no such token or one that the vocabulary lacks.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = tokenizer or load_tokenizer(folder)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     begin, end, padding = (_id_of(name, config, tokenizer, folder) for name in ("bos_token", "eos_token", "pad_token"))
     return SpecialIds(begin=begin, end=end, padding=padding, vocab_size=vocab_size(tokenizer))
