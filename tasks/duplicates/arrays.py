@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +41,42 @@ def save_arrays(path: Path, arrays: Sequence[Array]) -> None:
     commit_in_draft(temporary, path)
 
 
-def load_arrays(path: Path) -> list[Array]:
-    """The arrays of a file of several; only what is looked at is read."""
-    arrays: list[Array] = []
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a file of several."""
+
+    path: Path
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self) -> Array:
+        """All of it, into memory."""
+        return np.fromfile(self.path, self.dtype, math.prod(self.shape), offset=self.start).reshape(self.shape)
+
+    def read_row(self, index: int) -> Array:
+        """One row; a tenth of the time of a map for a short one."""
+        length = math.prod(self.shape[1:])
+        start = self.start + index * length * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, length, offset=start).reshape(self.shape[1:])
+
+    def map(self) -> Array:
+        """As a memory map: only what is looked at is read."""
+        return np.memmap(self.path, self.dtype, "r", self.start, self.shape) if 0 not in self.shape else self.read()
+
+
+def stored_arrays(path: Path) -> list[StoredArray]:
+    """The arrays of a file of several."""
+    found: list[StoredArray] = []
     size = path.stat().st_size
     with path.open("rb") as file:
         while file.tell() < size:
             file.seek(-file.tell() % _ALIGNMENT, os.SEEK_CUR)
             np.lib.format.read_magic(file)
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            start, num_bytes = file.tell(), dtype.itemsize * math.prod(shape)
-            arrays.append(np.memmap(path, dtype, "r", start, shape) if num_bytes else np.zeros(shape, dtype))
-            file.seek(num_bytes, os.SEEK_CUR)
-    return arrays
-
-
-def read_row(path: Path, index: int, shape: tuple[int, int], dtype: type) -> Array:
-    """One row of the last array in a file, of known shape and type; a tenth of the time of a map for a short one."""
-    row_bytes = shape[1] * np.dtype(dtype).itemsize
-    start = path.stat().st_size - (shape[0] - index) * row_bytes
-    return np.fromfile(path, dtype, shape[1], offset=start)
+            found.append(StoredArray(path, file.tell(), shape, dtype))
+            file.seek(dtype.itemsize * math.prod(shape), os.SEEK_CUR)
+    return found
 
 
 def create_array(path: Path, shape: tuple[int, ...], dtype: type) -> Array:

@@ -1,7 +1,6 @@
 """What each document is compared by, shard by shard, in scratch files: digest, sizes, signature and band keys."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import xxhash
 
 from params.dedup import DedupParams
 from tasks.documents.shards import read_batches
-from tasks.duplicates.arrays import Array, joined, load_arrays, read_row, save_arrays
+from tasks.duplicates.arrays import Array, joined, save_arrays, stored_arrays
 from tasks.duplicates.signatures import Signatures, sign
 from tasks.text.buffers import texts_of
 
@@ -22,7 +21,7 @@ Sizes = npt.NDArray[np.int64]
 
 _NAME = "descriptions"
 _DIGESTS, _SIZES, _MINIMA, _BANDS = range(4)
-"""Arrays of the file of a shard; read_row reads the last."""
+"""Arrays of the file of a shard."""
 
 
 class Descriptions:
@@ -32,7 +31,7 @@ class Descriptions:
     """
 
     def __init__(self, folder: Path, shards: Sequence[Path]) -> None:
-        self._folders = [folder / shard.stem for shard in shards]
+        self._arrays = [stored_arrays(folder / shard.stem / _NAME) for shard in shards]
         sizes = list(self._parts(_SIZES))
         self.sizes: Sizes = joined(sizes, np.zeros((0, 2), np.int64))
         """(documents, 2): bytes and shingles of each."""
@@ -49,17 +48,9 @@ class Descriptions:
 
     def band(self, index: int, documents: Sizes) -> Hashes:
         """Keys of one band for some documents, in their order; of the whole signature with index = number of bands."""
-        lengths = np.diff(self.starts).tolist()
-        rows = (
-            read_row(folder / _NAME, index, (self._num_bands, length), np.uint64)
-            for folder, length in zip(self._folders, lengths, strict=True)
-        )
+        rows = (arrays[_BANDS].read_row(index) for arrays in self._arrays)
         keys: Hashes = joined(rows, np.zeros(0, np.uint64))[documents]
         return keys
-
-    @cached_property
-    def _num_bands(self) -> int:
-        return len(self._load(0, _BANDS))
 
     def copy_minima(self, documents: Sizes, target: Minima) -> None:
         """Write the signatures of some documents, in their order, to the rows of `target`."""
@@ -68,13 +59,11 @@ class Descriptions:
         for shard, (first, last) in enumerate(pairwise(bounds)):
             if first < last:
                 wanted = order[first:last]
-                target[wanted] = self._load(shard, _MINIMA)[documents[wanted] - self.starts[shard]]
+                minima = self._arrays[shard][_MINIMA].map()
+                target[wanted] = minima[documents[wanted] - self.starts[shard]]
 
     def _parts(self, part: int) -> Iterable[Array]:
-        return (self._load(shard, part) for shard in range(len(self._folders)))
-
-    def _load(self, shard: int, part: int) -> Array:
-        return load_arrays(self._folders[shard] / _NAME)[part]
+        return (arrays[part].read() for arrays in self._arrays)
 
 
 def describe_shard(shard: Path, *, params: DedupParams, folder: Path) -> None:

@@ -26,18 +26,24 @@ class Catalogue:
 
     def names(self, documents: Indices) -> Iterator[tuple[int, str]]:
         """Id, source, path and, inside a file of many, position of each (sorted) document; texts are not read."""
-        return ((number, _name(row)) for number, row in self._rows(documents, _NAME))
+        for shard, wanted, rows in self._parts(documents):
+            names = (name for batch in _take(shard, rows, _NAME) for name in _names(batch))
+            yield from zip(wanted.tolist(), names, strict=True)
 
     def excerpts(self, documents: Indices) -> dict[int, str]:
         """How each (sorted) document begins."""
-        return {number: str(row["text"])[:_MAX_CHARACTERS] for number, row in self._rows(documents, ("text",))}
+        found: dict[int, str] = {}
+        for shard, wanted, rows in self._parts(documents):
+            texts = (text for batch in _take(shard, rows, ("text",)) for text in batch.column("text").to_pylist())
+            found |= {number: text[:_MAX_CHARACTERS] for number, text in zip(wanted.tolist(), texts, strict=True)}
+        return found
 
-    def _rows(self, documents: Indices, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _parts(self, documents: Indices) -> Iterator[tuple[Path, Indices, Indices]]:
+        """The shards that have any of the (sorted) documents, with these and their rows in the shard."""
         bounds = np.searchsorted(documents, self._starts)
         for shard, start, first, last in zip(self._shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if first < last:
-                wanted = documents[first:last]
-                yield from zip(wanted.tolist(), _read_rows(shard, wanted - start, columns), strict=True)
+                yield shard, documents[first:last], documents[first:last] - start
 
 
 def describe_clusters(verdicts: Verdicts, catalogue: Catalogue, survivor_names: Names) -> dict[str, Any]:
@@ -80,15 +86,18 @@ def _member(number: int, names: dict[int, str], verdicts: Verdicts) -> dict[str,
     return {"document": names[number], "rule": rule, "similarity": round(float(verdicts.similarity[number]), 4)}
 
 
-def _name(row: dict[str, Any]) -> str:
-    position = f":{row['position']}" if row["position"] else ""
-    return f"{row['id']} {row['source']}/{row['path']}{position}"
+def _names(batch: pa.RecordBatch) -> list[str]:
+    columns = (batch.column(name).to_pylist() for name in _NAME)
+    return [
+        f"{doc_id} {source}/{path}:{position}" if position else f"{doc_id} {source}/{path}"
+        for doc_id, source, path, position in zip(*columns, strict=True)
+    ]
 
 
-def _read_rows(shard: Path, rows: Indices, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _take(shard: Path, rows: Indices, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Some (sorted) rows of a shard."""
     start = done = 0
     for batch in read_batches(shard, columns):
         last = int(np.searchsorted(rows, start + batch.num_rows))
-        yield from batch.take(pa.array(rows[done:last] - start)).to_pylist()
+        yield batch.take(pa.array(rows[done:last] - start))
         start, done = start + batch.num_rows, last
