@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from tasks.report.canvas import Canvas
 
 _GOPHER = "Gopher: Rae et al. 2021 (arXiv 2112.11446), table A1"
 _FINEWEB2 = "FineWeb2, configs/cmn_Hani.yml, n-grams of characters in place of words"
@@ -32,8 +31,9 @@ _OTHER_SOURCES = {
 }
 
 
-_COLUMN_INCHES, _LABEL_INCHES = 8.5, 4.0
-"""A fixed room for the names of rules: to find one that fits, matplotlib would draw everything twice."""
+_COLUMN, _LABELS, _GAP, _TEXT = 850.0, 400.0, 20.0, 12
+_ROW, _HEAD, _FOOT = 24.0, 20.0, 100.0
+_FULL, _THRESHOLD = (8, 48, 107), "#c8553d"
 
 
 @dataclass(frozen=True)
@@ -70,33 +70,41 @@ def table_rows(by_source: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str,
 def draw_histograms(path: Path, rules: Sequence[RuleReport]) -> None:
     """How the documents spread over the values of each rule, a row per rule with its threshold, as PNG.
 
-    Rules with the same bins share a picture: one map of colours takes a tenth of the time of a histogram for each.
+    Rules with the same bins stand under each other.
     """
     groups: dict[tuple[float, ...], list[RuleReport]] = {}
     for rule in rules:
         groups.setdefault(tuple(rule.edges), []).append(rule)
     rows, columns = max((len(group) for group in groups.values()), default=1), max(len(groups), 1)
-    width, height = _COLUMN_INCHES * columns, 0.24 * rows + 1.2
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
+    canvas = Canvas(_COLUMN * columns, _ROW * rows + _HEAD + _FOOT)
     for place, (edges, group) in enumerate(groups.items()):
-        left, inner = (place * _COLUMN_INCHES + _LABEL_INCHES) / width, (_COLUMN_INCHES - _LABEL_INCHES - 0.2) / width
-        _draw_map(figure.add_axes((left, 0.6 / height, inner, 1 - 0.8 / height)), edges, group)
-    figure.savefig(path, dpi=100)
+        _draw_map(canvas, place * _COLUMN + _LABELS, edges, group)
+    canvas.save(path)
 
 
-def _draw_map(axes: Axes, edges: Sequence[float], rules: Sequence[RuleReport]) -> None:
+def _draw_map(canvas: Canvas, left: float, edges: Sequence[float], rules: Sequence[RuleReport]) -> None:
     """Colours go with the root of the share of documents, so that small bins can be seen."""
-    shares = [[(count / max(sum(rule.counts), 1)) ** 0.5 for count in rule.counts] for rule in rules]
-    axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    thresholds = np.interp([rule.threshold for rule in rules], edges, range(len(edges))) - 0.5
-    axes.plot(thresholds, range(len(rules)), "|", color="#c8553d", markersize=11, markeredgewidth=2)
-    signs = {"at_least": "≥", "at_most": "≤"}
-    names = [f"{rule.name} {signs[rule.direction]} {rule.threshold:g}" for rule in rules]
-    axes.set_yticks(range(len(rules)), names, fontsize=8)
-    shown = range(0, len(edges), max(1, len(edges) // 8))
-    axes.set_xticks([at - 0.5 for at in shown], [_short(edges[at]) for at in shown], fontsize=8)
-    axes.set_xlabel("value (documents: darker is more; red: threshold)", fontsize=8)
+    cell = (_COLUMN - _LABELS - _GAP) / len(edges)
+    bottom = _HEAD + _ROW * len(rules)
+    for row, rule in enumerate(rules):
+        top = _HEAD + _ROW * row
+        sign = {"at_least": ">=", "at_most": "<="}[rule.direction]
+        canvas.text((left - _GAP, top + _ROW / 2), f"{rule.name} {sign} {rule.threshold:g}", size=_TEXT, side="r")
+        for place, count in enumerate(rule.counts):
+            share = (count / max(sum(rule.counts), 1)) ** 0.5
+            canvas.box(left + cell * place, top, left + cell * (place + 1), top + _ROW, _shade(share))
+        threshold = left + cell * float(np.interp(rule.threshold, edges, range(len(edges))))
+        canvas.box(threshold - 1, top + 3, threshold + 1, top + _ROW - 3, _THRESHOLD)
+    for place in range(0, len(edges), max(1, len(edges) // 8)):
+        canvas.text((left + cell * place, bottom + _FOOT / 4), _short(edges[place]), size=_TEXT, side="m")
+    legend = "value (documents: darker is more; red: threshold)"
+    canvas.text((left + cell * len(edges) / 2, bottom + 0.7 * _FOOT), legend, size=_TEXT, side="m")
+
+
+def _shade(share: float) -> tuple[int, int, int]:
+    """White for nothing, dark blue for all."""
+    red, green, blue = (round(255 - share * (255 - full)) for full in _FULL)
+    return red, green, blue
 
 
 def _short(value: float) -> str:
