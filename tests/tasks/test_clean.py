@@ -125,6 +125,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.arrow")}
 
 
+def test_workers_do_not_change_the_bytes(ingested, run, tmp_path):
+    documents = ingested([PROSE, "Short."], [POEM, REPEATED], [PROSE + " And more."], [POEM])
+    made = []
+    for workers in (1, 4):
+        run.settings = run.settings.model_copy(update={"workers": workers})
+        make(CleanParams(), documents, tmp_path / str(workers), run)
+        made.append(contents(tmp_path / str(workers)))
+    assert made[0] == made[1]
+
+
 def test_an_interrupted_draft_goes_on_to_the_same_bytes(ingested, run, tmp_path):
     documents = ingested([PROSE, "Short."], [POEM, REPEATED], [PROSE + " And more."])
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -19,6 +19,7 @@ from tasks.split import SPLITS, side_of, split
 
 Seal = Callable[..., Manifest]
 PARAMS = SplitParams(validation=0.1, test=0.2)
+SHARES = st.floats(0, 0.5, exclude_min=True, exclude_max=True)
 
 
 def sealed(seal: Seal, *shards: range) -> Manifest:
@@ -119,3 +120,21 @@ def test_an_empty_side_is_refused_with_its_share_and_a_remedy(tmp_path: Path, ru
         SourceError, match=r"none of 100 documents fell to validation.*0\.0001.*--set split\.validation=0\.2"
     ):
         split.work(params, sealed(seal, range(100)), out=tmp_path / "out", run=run)
+
+
+def test_workers_do_not_change_the_bytes(tmp_path: Path, run: Run, seal: Seal):
+    documents = sealed(seal, range(40), range(40, 100), range(100, 101), range(101, 160))
+    made = []
+    for workers in (1, 4):
+        run.settings = run.settings.model_copy(update={"workers": workers})
+        split.work(PARAMS, documents, out=tmp_path / str(workers), run=run)
+        made.append(contents(tmp_path / str(workers)))
+    assert made[0] == made[1]
+
+
+@given(st.text(), st.text(), SHARES, SHARES)
+def test_the_share_of_a_hash_decides_to_the_last_bit(doc_id: str, salt: str, validation: float, test: float):
+    value = xxhash.xxh3_64_intdigest(f"{salt}\0{doc_id}".encode())
+    is_validation, is_test = value < validation * 2**64, value >= (1 - test) * 2**64
+    expected = "validation" if is_validation else "test" if is_test else "train"
+    assert side_of(doc_id, SplitParams(salt=salt, validation=validation, test=test)) == expected
