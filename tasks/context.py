@@ -20,7 +20,7 @@ from params.survey import SourceParams
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord, StageRecord
 from tasks.artifacts.store import Store
-from tasks.engine import Engine
+from tasks.engine import Engine, largest_first
 from tasks.files.places import Root
 from tasks.files.remote import RemoteRoot
 from tasks.tracking import Tracker
@@ -161,7 +161,7 @@ class Run:
             update_progress_artifact(self._progress[self.stage], progress=percent)
 
     def map(self, unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
-        """`unit` over items (shards, as a rule), results in item order.
+        """`unit` over items (shards, as a rule), results in item order; large files are begun first.
 
         Inside a flow, groups of items become Prefect tasks on the engine that the settings name, at most 256 of them
         however many items there are; elsewhere plain threads do the work. The unit may have to go to another process:
@@ -170,7 +170,12 @@ class Run:
         if len(items) > 1 and self.engine is not None:
             return self.engine.map(unit, items, name=name)
         with ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(unit, items))
+            begun = {index: pool.submit(unit, items[index]) for index in largest_first(items)}
+            try:
+                return [begun[index].result() for index in range(len(items))]
+            finally:
+                for future in begun.values():
+                    future.cancel()  # those that have not begun when one fails
 
 
 def usage_of(stage: str, done: StageRecord) -> dict[str, float]:

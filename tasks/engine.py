@@ -70,7 +70,7 @@ class Engine:
         self._entered.close()
 
     def map(self, unit: Callable[[Item], Made], items: Sequence[Item], *, name: str) -> list[Made]:
-        """`unit` over items in at most 256 tasks, results in item order."""
+        """`unit` over items in at most 256 tasks, results in item order; large files are begun first."""
         from prefect import task
         from prefect.cache_policies import NO_CACHE
 
@@ -78,8 +78,8 @@ class Engine:
         with self._handed_over(unit) as work:
             mapped = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(work)
             with self._active(mapped):
-                futures = [mapped.submit(group) for group in groups]
-                done = [future.result() for future in futures]
+                futures = {index: mapped.submit(groups[index]) for index in largest_first(groups)}
+                done = [futures[index].result() for index in range(len(groups))]
         for origin, warning in dict.fromkeys(told for _, warnings in done for told in warnings):
             logging.getLogger(origin).warning("%s", warning)
         return [made for results, _ in done for made in results]
@@ -130,6 +130,19 @@ def grouped(items: Sequence[Item], max_groups: int) -> list[Sequence[Item]]:
     """Neighbours together, in at most so many groups of about the same size."""
     size = -(-len(items) // max_groups)
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def largest_first(items: Sequence[Any]) -> list[int]:
+    """The order in which items are begun: a large file at the end would keep one worker busy and the others waiting."""
+    sizes = [_size_of(item) for item in items]
+    return sorted(range(len(items)), key=lambda index: -sizes[index])
+
+
+def _size_of(item: Any) -> int:
+    """Bytes of the files of an item; none for what is no file."""
+    if isinstance(item, _Group):
+        return sum(map(_size_of, item.items))
+    return item.stat().st_size if isinstance(item, Path) and item.exists() else 0
 
 
 def units_of(scratch: Path) -> Iterator[Path]:
