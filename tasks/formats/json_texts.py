@@ -98,7 +98,7 @@ def _copy_plain(data: Bytes, at: int, texts: Bytes, end: int) -> tuple[int, int]
         _put_eight(texts, end, word)
         special = _special(word)
         if special:
-            length = np.int64(trailing_zeros(special) >> np.uint64(3))
+            length = int(np.int64(trailing_zeros(special) >> np.uint64(3)))
             return at + length, end + length
         at, end = at + 8, end + 8
     byte = byte_at(data, at)
@@ -331,7 +331,10 @@ def _read_line(data: Bytes, at: int, key: Bytes, texts: Bytes, start: int) -> tu
                 return _FAILED, end
 
 
-@kernel(types.UniTuple(types.int64, 2)(BYTES, types.int64, BYTES, MUTABLE_BYTES, MUTABLE_OFFSETS))
+_COUNTS = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
+
+
+@kernel(_COUNTS(BYTES, types.int64, BYTES, MUTABLE_BYTES, MUTABLE_OFFSETS))
 def _read_lines(data: Bytes, at: int, key: Bytes, texts: Bytes, offsets: Offsets) -> tuple[int, int]:
     """Write texts and their offsets; how many, and where the line begins that is not plain."""
     found = 0
