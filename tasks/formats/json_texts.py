@@ -277,6 +277,18 @@ def _has_ink(texts: Bytes, start: int, end: int) -> bool:
 
 
 @subroutine
+def _after_mark(byte: int, waits_for: int, in_object: int) -> int:
+    """What is waited for after a colon, a comma or a closing bracket, or _FAILED where it cannot stand."""
+    if byte == _COLON:
+        return _VALUE if waits_for == _AFTER_KEY else _FAILED
+    if byte == _COMMA:
+        following = _KEY if in_object else _VALUE
+        return following if waits_for == _AFTER_VALUE else _FAILED
+    may_end = waits_for in (_AFTER_VALUE, _KEY_OR_END if in_object else _VALUE_OR_END)
+    return _AFTER_VALUE if may_end and in_object == (byte == _CLOSE) else _FAILED
+
+
+@subroutine
 def _read_line(data: Bytes, at: int, key: Bytes, texts: Bytes, start: int) -> tuple[int, int]:
     """Write the text of a line to `texts` from `start` on; the position of the next line, or _FAILED, and its end."""
     end = start
@@ -291,11 +303,13 @@ def _read_line(data: Bytes, at: int, key: Bytes, texts: Bytes, start: int) -> tu
             return at + 1 if is_whole else _FAILED, end
         elif depth == 0 and (byte != _OPEN or waits_for != _VALUE):
             return _FAILED, end
-        elif waits_for == _AFTER_KEY:
-            if byte != _COLON:
+        elif byte in (_COLON, _COMMA, _CLOSE, _CLOSE_ARRAY):
+            waits_for = _after_mark(byte, waits_for, is_object & 1)
+            if waits_for < 0:
                 return _FAILED, end
-            at, waits_for = at + 1, _VALUE
-        elif byte == _QUOTE and waits_for != _AFTER_VALUE:
+            closes = byte in (_CLOSE, _CLOSE_ARRAY)
+            at, depth, is_object = at + 1, depth - closes, is_object >> closes
+        elif byte == _QUOTE and waits_for not in (_AFTER_KEY, _AFTER_VALUE):
             at, stop = _copy_string(data, at + 1, texts, end)
             if at < 0:
                 return _FAILED, end
@@ -308,17 +322,7 @@ def _read_line(data: Bytes, at: int, key: Bytes, texts: Bytes, start: int) -> tu
                 if is_text:
                     end, has_text, is_text = stop, True, False
                 waits_for = _AFTER_VALUE
-        elif byte in (_CLOSE, _CLOSE_ARRAY):
-            closes_object = is_object & 1
-            waits_for_end = waits_for == _AFTER_VALUE or waits_for == (_KEY_OR_END if closes_object else _VALUE_OR_END)
-            if not waits_for_end or closes_object != (byte == _CLOSE):
-                return _FAILED, end
-            at, depth, is_object, waits_for = at + 1, depth - 1, is_object >> 1, _AFTER_VALUE
-        elif waits_for == _AFTER_VALUE:
-            if byte != _COMMA:
-                return _FAILED, end
-            at, waits_for = at + 1, _KEY if is_object & 1 else _VALUE
-        elif waits_for in (_KEY, _KEY_OR_END) or is_text:
+        elif waits_for not in (_VALUE, _VALUE_OR_END) or is_text:
             return _FAILED, end
         elif byte in (_OPEN, _OPEN_ARRAY):
             if depth == _MAX_DEPTH:
