@@ -15,8 +15,9 @@ class CompressParams(Params):
     variants: tuple[Variant, ...] = ("int8",)
     """What to make besides fp32: int8 and int4 (weights, block by block, rounded to the nearest), int4_gptq (rounded by
     calibration text), int8_dynamic (activations too), fp16 and bf16 (half the file, computed in float32)."""
-    block_size: Literal[16, 32, 64, 128, 256] = 32
-    """Weights that share one scale (int8, int4, int4_gptq)."""
+    block_size: Literal[16, 32, 64, 128, 256] = 128
+    """Weights that share one scale (int8, int4, int4_gptq); half of it or less where that does not divide the model's
+    width. Short blocks are a little more exact, long ones faster and smaller."""
     calibration_blocks: int = Field(default=64, ge=1)
     """Training blocks that int4_gptq sees."""
     check_blocks: int = Field(default=32, ge=1)

@@ -29,7 +29,7 @@ _MAX_ROWS = 512
 """Held-out rows on which each variant is compared with fp32."""
 
 
-@stage(version=3)
+@stage(version=4)
 def compress(
     params: CompressParams,
     graph: Manifest,

@@ -24,6 +24,8 @@ The 8-bit kernels of onnxruntime's CPU provider exist at this level only: at the
 unpacking the weights, twenty times slower. For 4 bits it doubles the speed, and what it adds to the loss of the
 4-bit weights could not be told from noise. What it costs is measured for every model in quality.json.
 """
+_SMALLEST_BLOCK = 16
+"""Of MatMulNBits and GatherBlockQuantized."""
 Array = npt.NDArray[Any]
 
 
@@ -39,6 +41,7 @@ def quantize_graph(
 ) -> None:
     """Write the graph of `source` to `out` with weights of `bits` bits and one scale and zero point per block.
 
+    Blocks have `block_size` weights, or the half, quarter … of it of which the width of token embeddings is a multiple.
     Matrix products become MatMulNBits; token embeddings become GatherBlockQuantized and share the bytes of the output
     layer when the two are tied. Biases, norms and positions stay float32. Weights are rounded to the nearest, or by
     GPTQ where there are `calibration` blocks of text to see what they are multiplied with.
@@ -46,6 +49,7 @@ def quantize_graph(
     quantizer = _quantizer_module()
     model = onnx.load(source / graph)
     normalize_graph(model)
+    block_size = _fitting(block_size, _tables(model, vocab_size))
     plain = {f"{tensor.name}_Q{bits}": tensor for tensor in model.graph.initializer if len(tensor.dims) == 2}
     moments = input_moments(model, source, calibration) if calibration else {}
     config = quantizer.DefaultWeightOnlyQuantConfig(
@@ -95,6 +99,18 @@ def _round_by_text(
         for name, array in zip(node.input[1:4], codes.packed(bits), strict=True):
             there = tensors[name]
             there.CopyFrom(numpy_helper.from_array(array.reshape(tuple(there.dims)), name))
+
+
+def _fitting(block_size: int, tables: Sequence[TensorProto]) -> int:
+    """The block size, halved until it divides the width of all token embeddings, if that can be."""
+    size = block_size
+    while size >= _SMALLEST_BLOCK and any(table.dims[1] % size for table in tables):
+        size //= 2
+    if size < _SMALLEST_BLOCK:
+        return block_size
+    if size < block_size:
+        log.info("blocks of %d weights: the width of the model is no multiple of %d", size, block_size)
+    return size
 
 
 def _tables(model: ModelProto, vocab_size: int) -> list[TensorProto]:

@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from params.compress import CompressParams
 from tasks.compression.quantize import quantize_graph
 from tasks.graph.build import build_graph
 from tasks.graph.served import copy_companions, write_companions
@@ -27,7 +28,7 @@ def main(folder: Path, shape: dict[str, int]) -> None:
     make_weights(model, shape)
     build_graph(model, fp32, opset=21, log_path=folder / "build.log")
     write_companions(model, fp32, context=CONTEXT)
-    quantize_graph(fp32, int8, bits=8, block_size=32, vocab_size=VOCABULARY)
+    quantize_graph(fp32, int8, bits=8, block_size=CompressParams().block_size, vocab_size=VOCABULARY)
     copy_companions(fp32, int8)
     settings = json.loads((int8 / "generation.json").read_text())
     (int8 / "generation.json").write_text(json.dumps(settings | {"eos_token_id": NEVER}))

@@ -74,13 +74,24 @@ def test_untied_tables_are_both_quantized(tmp_path):
     assert not [tensor for tensor in graph.initializer if list(tensor.dims) == [VOCAB, 64]]
 
 
-def test_a_width_that_is_no_multiple_of_the_block_leaves_the_lookup_exact(tmp_path, caplog):
+@pytest.mark.parametrize(("width", "size"), [(256, 128), (192, 64), (96, 32), (48, 16)])
+def test_blocks_are_halved_until_they_divide_the_width(tmp_path, width, size):
+    table = save_tied_model(tmp_path / "fp32", width)
+    quantize_graph(tmp_path / "fp32", tmp_path / "q", bits=8, block_size=128, vocab_size=VOCAB)
+    nodes = onnx.load(tmp_path / "q" / "model.onnx").graph.node
+    attributes = [{a.name: a.i for a in node.attribute} for node in nodes if node.domain == "com.microsoft"]
+    assert [found["block_size"] for found in attributes] == [size, size]
+    hidden, _ = run(tmp_path / "q", range(VOCAB))
+    assert (np.abs(hidden - table) <= block_error_bound(table, 8, size)).all()
+
+
+def test_a_width_that_no_block_divides_leaves_the_lookup_exact(tmp_path, caplog):
     caplog.set_level("INFO", "tasks")
-    table = save_tied_model(tmp_path / "fp32", 48)
+    table = save_tied_model(tmp_path / "fp32", 40)
     quantize_graph(tmp_path / "fp32", tmp_path / "q", bits=8, block_size=32, vocab_size=VOCAB)
     hidden, _ = run(tmp_path / "q", range(VOCAB))
     np.testing.assert_array_equal(hidden, table)
-    assert "token embeddings stay float32: width 48 is no multiple of 32" in caplog.text
+    assert "token embeddings stay float32: width 40 is no multiple of 32" in caplog.text
 
 
 def test_quantizing_twice_gives_the_same_bytes(tmp_path):
