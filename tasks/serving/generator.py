@@ -99,7 +99,7 @@ class OnnxModel:
         self.tokenizer.encode_special_tokens = True  # "<|endoftext|>" in a prompt is text, not a command
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.enable_mem_pattern = False  # patterns are kept by shape, and the mask grows with every step
+        options.enable_mem_pattern = False  # patterns are kept by shape, and prompts come in every length
         options.log_severity_level = _ERRORS_ONLY
         is_whole = (self.folder / GRAPH).is_file()
         self.session = self._open(GRAPH if is_whole else DECODER, options)
@@ -240,7 +240,8 @@ class GrowingCache:
 class _InPlaceCache:
     """The same in buffers of full size, which the graph writes to: no copy from step to step.
 
-    What steps of one length read and write is bound once: binding takes as long as a layer of a small model.
+    The mask is as wide as the buffers, zero behind the text, so all steps have the same shapes and are bound once:
+    binding takes as long as a layer of a small model.
     """
 
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
@@ -252,12 +253,11 @@ class _InPlaceCache:
         """Logits (batch, vocabulary) after the newest tokens (batch, new); the next step writes over them."""
         rows, new = tokens.shape
         if new != self._bound:
-            self._bind_steps(rows, new)
+            self._bind_steps(rows, new, total)
         self._feeds["input_ids"][:] = tokens
+        self._feeds["attention_mask"][:, total - new : total] = 1
         if "position_ids" in self._feeds:
             self._feeds["position_ids"][:] = np.arange(total - new, total)
-        mask = self._feeds["attention_mask"]  # its first ones, in the shape that it has now
-        self.binding.bind_input("attention_mask", "cpu", 0, mask.dtype, (rows, total), mask.ctypes.data)
         self.model.session.run_with_iobinding(self.binding)
         return self._logits[:, -1]
 
@@ -273,9 +273,13 @@ class _InPlaceCache:
             self.binding.bind_ortvalue_input(name, buffer)
             self.binding.bind_ortvalue_output(_present(name), buffer)
 
-    def _bind_steps(self, rows: int, new: int) -> None:
+    def _bind_steps(self, rows: int, new: int, total: int) -> None:
+        """What steps of `new` tokens read and write; the graph takes a prompt only with a mask of its own length."""
         self._bound = new
-        self._feeds = self.model.feeds(np.zeros((rows, new), np.int64), np.ones((rows, self._capacity), np.int64))
+        width = self._capacity if new == 1 else total
+        mask = np.zeros((rows, width), np.int64)
+        mask[:, :total] = 1
+        self._feeds = self.model.feeds(np.zeros((rows, new), np.int64), mask)
         for name, array in self._feeds.items():
             self.binding.bind_cpu_input(name, array)
         output = next(output for output in self.model.session.get_outputs() if output.name == "logits")
@@ -298,11 +302,10 @@ class Chooser:
             return int(logits.argmax())
         order = likeliest(logits, self.sampling.top_k)
         scores = logits[order].astype(np.float64) / self.sampling.temperature
-        weights = np.exp(scores - scores[0])
-        reached = np.cumsum(weights) / weights.sum()
-        kept = int(np.searchsorted(reached, self.sampling.top_p)) + 1
-        drawn = self.random.random() * weights[:kept].sum()
-        return int(order[min(int(np.searchsorted(np.cumsum(weights[:kept]), drawn, side="right")), kept - 1)])
+        reached = np.cumsum(np.exp(scores - scores[0]))  # not yet divided by the sum, which is its last
+        kept = min(int(np.searchsorted(reached, self.sampling.top_p * reached[-1])), len(order) - 1)
+        drawn = self.random.random() * reached[kept]
+        return int(order[min(int(np.searchsorted(reached, drawn, side="right")), kept)])
 
 
 def whole_characters(
