@@ -29,7 +29,7 @@ from flows import (
     usage,
 )
 from flows.command_help import Parser, port
-from flows.console import end_at_once, report_crash, say, take_any_text
+from flows.console import INTERRUPTED, end_at_once, report_crash, say, take_any_text
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
 from params.errors import GristmillError, PrefectGoneError
@@ -39,7 +39,6 @@ from params.schema import DEFAULT_PATH
 Command = Callable[[argparse.Namespace], int]
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-_INTERRUPTED = 130
 _MLFLOW_PORT = 5000
 
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         say("gristmill: interrupted; finished stages are kept: the same command goes on from there")
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:

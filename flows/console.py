@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 OUR_LOGGERS = ("tasks", "flows")
 LOG_FILE = "gristmill.log"
 WIDTH = 100
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from flows.console import printable, say
+from flows.console import INTERRUPTED, printable, say
 from flows.home import Home, open_home
 from flows.manual import GENERATE
 from flows.models import newest_model, pulled_name
@@ -64,25 +64,32 @@ def add_parser(commands: Commands) -> None:
 
 
 def generate(arguments: argparse.Namespace) -> int:
-    """Print continuations as they are made."""
-    from tasks.serving.generator import Sampling
-    from tasks.serving.local import LocalModel
-
+    """Print continuations as they are made; after Ctrl-C what is written stays."""
     if arguments.num_continuations < 1:
         raise ParameterError(f"-n is {arguments.num_continuations}; it must be 1 or more")
     if arguments.threads < 1:
         raise ParameterError(f"--threads is {arguments.threads}; it must be 1 or more")
     if "" in arguments.stop:
         raise ParameterError("--stop is empty; give the text before which to end")
-    home = open_home(arguments.home)
-    given = {field.name: getattr(arguments, field.name) for field in fields(Sampling)}
-    model = LocalModel(folder_of(arguments.model, home), variant=arguments.variant, threads=arguments.threads)
-    sampling = model.sampling(**{name: value for name, value in given.items() if value is not None})
     try:
+        model, sampling = _load(arguments)
         (_chat if arguments.chat else _continue)(model, sampling, arguments)
     except BrokenPipeError:  # such as | head: whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _print("\n" if sys.stdout.isatty() else "")
+        return INTERRUPTED
     return 0
+
+
+def _load(arguments: argparse.Namespace) -> "tuple[LocalModel, Sampling]":
+    from tasks.serving.generator import Sampling
+    from tasks.serving.local import LocalModel
+
+    home = open_home(arguments.home)
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sampling)}
+    model = LocalModel(folder_of(arguments.model, home), variant=arguments.variant, threads=arguments.threads)
+    return model, model.sampling(**{name: value for name, value in given.items() if value is not None})
 
 
 def folder_of(model: str | None, home: Home) -> Path:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import pydoc_data.topics
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ QUICK = {
     "clean.words.min_alpha_words": "null",  # the topics are full of code
 }
 LIMIT_S = 600
+CTRL_C = "\x03"
+MAX_SILENT_S = 300
+"""Without a sign of a program at a terminal; the start of Python takes some time on a busy machine."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -142,3 +147,44 @@ def prefect(shell) -> Iterator[Any]:
     address = read_address(shell.home / "prefect" / "server.json")
     with temporary_settings({PREFECT_API_URL: address.api}), get_client(sync_client=True) as client:
         yield client
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., tuple[int, str]]]:
+    """`terminal(command, (sign, keys), …)` types keys at a pseudo-terminal, each once its sign is new on the screen.
+
+    Gives the exit code, and what stood on the screen.
+    """
+    ours, theirs = pty.openpty()
+
+    def run(command: list[str], *exchanges: tuple[str, str]) -> tuple[int, str]:
+        environment = clean_environment() | {"TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        settings: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+        command = ["setsid", "--ctty", "--wait", *command]
+        with subprocess.Popen(command, env=environment, preexec_fn=heed_ctrl_c, **settings) as process:
+            os.close(theirs)
+            screen = _converse(ours, list(exchanges), process)
+        return process.returncode, screen
+
+    yield run
+    os.close(ours)
+
+
+def _converse(terminal: int, waiting: list[tuple[str, str]], process: subprocess.Popen[bytes]) -> str:
+    """Type until the other side is closed; kill who gives no sign for too long."""
+    screen, seen, typed, silent = "", 0, "", 0
+    while silent < MAX_SILENT_S:
+        if not select.select([terminal], [], [], 1.0)[0]:
+            silent += 1
+            if typed.endswith(CTRL_C):  # in the instant before Python reads it is seen only at the next key
+                os.write(terminal, CTRL_C.encode())
+            continue
+        try:
+            screen += os.read(terminal, 1 << 16).decode(errors="replace")
+        except OSError:  # the other side is closed
+            return screen
+        if waiting and waiting[0][0] in screen[seen:]:
+            seen, (_, typed) = len(screen), waiting.pop(0)
+            os.write(terminal, typed.encode())
+    process.kill()
+    return screen

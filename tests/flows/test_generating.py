@@ -55,6 +55,16 @@ def test_standard_input_is_a_prompt_of_any_number_of_lines(generate):
     assert out.startswith("One line.\nThe other 春")
 
 
+def test_ctrl_c_ends_it_with_130_and_leaves_what_was_written(model, terminal):
+    many = ["--max-tokens", "8", "-n", "5000"]
+    command = [sys.executable, "-m", "flows.cli", "generate", "--model", str(model), "The function", *many]
+    code, screen = terminal(command, ("The function", "\x03"))
+    assert code == 130, screen
+    assert screen.startswith("The function")
+    assert "Traceback" not in screen
+    assert "stages" not in screen
+
+
 def test_what_is_no_prompt_is_an_error(generate):
     for arguments, given, message in (
         ((), b"", "no prompt: give one, --file FILE, or text on standard input"),
