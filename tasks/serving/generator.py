@@ -91,8 +91,11 @@ class Settings:
 class OnnxModel:
     """A served folder (model.onnx, tokenizer.json, generation.json) ready to run."""
 
-    def __init__(self, folder: str | Path, *, threads: int = 1) -> None:
-        """One thread is fastest for models of some ten million parameters."""
+    def __init__(self, folder: str | Path, *, threads: int = 1, spin_us: int | None = None) -> None:
+        """One thread is fastest for models of some ten million parameters.
+
+        `spin_us` is how long a thread that waits for work keeps its core busy; None leaves it to onnxruntime.
+        """
         self.folder = Path(folder)
         self.settings = Settings.load(self.folder)
         self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
@@ -101,6 +104,8 @@ class OnnxModel:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.enable_mem_pattern = False  # patterns are kept by shape, and prompts come in every length
         options.log_severity_level = _ERRORS_ONLY
+        if spin_us is not None:
+            options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
         is_whole = (self.folder / GRAPH).is_file()
         self.session = self._open(GRAPH if is_whole else DECODER, options)
         self.encoder = None if is_whole else self._open(ENCODER, options)

@@ -22,6 +22,9 @@ from tasks.serving.rows import row_bytes, rows_of
 from tasks.serving.token_bytes import TokenBytes
 
 log = logging.getLogger(__name__)
+_SPIN_US = 50
+"""Longer than what lies between two products of a step, and shorter than what lies between two steps: by then whoever
+samples, writes and sends has better use for the core."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def load_model(folder: Path, params: ServeParams, *, version: str, deliver: Deli
         served = served_folder(folder, params.variant)
         if kind_name(served) == CLASSIFIER:
             return _load_classifier(folder, served, params, version)
-        model = OnnxModel(served, threads=params.threads)
+        model = OnnxModel(served, threads=params.threads, spin_us=_SPIN_US)
     except PromptError as error:
         raise ReleaseError(str(error)) from None
     rows = min(params.max_batch, int(params.max_cache_gb * 1e9 // row_bytes(model.session, model.settings)))
