@@ -92,10 +92,7 @@ class OnnxModel:
     """A served folder (model.onnx, tokenizer.json, generation.json) ready to run."""
 
     def __init__(self, folder: str | Path, *, threads: int = 1, spin_us: int | None = None) -> None:
-        """One thread is fastest for models of some ten million parameters.
-
-        `spin_us` is how long a thread that waits for work keeps its core busy; None leaves it to onnxruntime.
-        """
+        """One thread is fastest up to some ten million parameters. `spin_us`: how long an idle one holds a core."""
         self.folder = Path(folder)
         self.settings = Settings.load(self.folder)
         self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
@@ -243,11 +240,7 @@ class GrowingCache:
 
 
 class _InPlaceCache:
-    """The same in buffers of full size, which the graph writes to: no copy from step to step.
-
-    The mask is as wide as the buffers, zero behind the text, so all steps have the same shapes and are bound once:
-    binding takes as long as a layer of a small model.
-    """
+    """The same in buffers of full size that the graph writes to; the mask is as wide, so steps are bound only once."""
 
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
         self.model = model
@@ -282,14 +275,12 @@ class _InPlaceCache:
         """What steps of `new` tokens read and write; the graph takes a prompt only with a mask of its own length."""
         self._bound = new
         width = self._capacity if new == 1 else total
-        mask = np.zeros((rows, width), np.int64)
-        mask[:, :total] = 1
+        mask = np.tile((np.arange(width) < total).astype(np.int64), (rows, 1))
         self._feeds = self.model.feeds(np.zeros((rows, new), np.int64), mask)
         for name, array in self._feeds.items():
             self.binding.bind_cpu_input(name, array)
         output = next(output for output in self.model.session.get_outputs() if output.name == "logits")
-        self._logits = np.zeros((rows, new, output.shape[-1]), DTYPES[output.type])
-        made = self._logits
+        self._logits = made = np.zeros((rows, new, output.shape[-1]), DTYPES[output.type])
         self.binding.bind_output("logits", "cpu", 0, made.dtype, made.shape, made.ctypes.data)
 
 
