@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.files.known_digests import KnownDigests
-from tasks.files.listing import Listing
+from tasks.files.listing import Listing, refuse_if_away
 from tasks.files.places import Root, locate
 from tasks.files.remote import RemoteEntry, RemoteFile
 
@@ -57,6 +57,7 @@ def _hash_file(file: Path, path: str) -> HashedFile:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             return HashedFile(path, opened.tell(), digest)
     except OSError as error:
+        refuse_if_away(error)
         return _unreadable(path, error)
 
 

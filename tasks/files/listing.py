@@ -1,5 +1,6 @@
 """The files of a folder, local or remote, that patterns ask for."""
 
+import errno
 import logging
 import os
 from collections import Counter
@@ -7,11 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from params.errors import SourceError
 from tasks.files.patterns import compile_patterns
 from tasks.files.places import Root, printable
 from tasks.files.remote import RemoteEntry, RemoteFile, list_remote
 
 log = logging.getLogger(__name__)
+_AWAY = frozenset(
+    {
+        *(errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+    }
+)
+"""What a mounted file system says when its server does not answer."""
 
 
 @dataclass
@@ -105,7 +114,20 @@ def _walk(root: str) -> Iterator[tuple[str, bool]]:
                     elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
                         yield folder + entry.name, entry.is_symlink()
         except OSError as error:
+            refuse_if_away(error)
             log.warning("%s: this folder cannot be listed and is left out: %s", error.filename, error.strerror)
+
+
+def refuse_if_away(error: OSError) -> None:
+    """Raise SourceError where a mounted file system does not answer: what is on it has not gone.
+
+    A retraining would take it for withdrawn text.
+    """
+    if error.errno in _AWAY:
+        raise SourceError(
+            f"{error.filename}: its file system does not answer ({error.strerror}); mount it again, then start the "
+            "same command"
+        ) from None
 
 
 def _is_file_inside(link: str, inside: str) -> bool:

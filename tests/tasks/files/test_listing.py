@@ -1,9 +1,13 @@
 """Listing a folder: links, odd names, pipes; digests from hashlib."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
+from params.errors import SourceError
 from tasks.files.hashing import UNREADABLE, hash_files
 from tasks.files.listing import Listing, list_files
 from tasks.files.places import locate
@@ -82,6 +86,23 @@ def test_a_file_that_cannot_be_read_gets_no_digest(tmp_path: Path):
     assert list_files(tmp_path, TEXT, ()).paths == ["broken.txt"]
     (file,) = hash_files(tmp_path, Listing(["broken.txt"]), workers=1)
     assert file.sha256 == UNREADABLE
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT])
+def test_a_file_system_that_does_not_answer_is_no_folder_without_files(tmp_path: Path, monkeypatch, number: int):
+    """What a mount says whose server is away."""
+
+    def away(path: object, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    (tmp_path / "a.txt").write_text("text")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", away)
+        with pytest.raises(SourceError, match=rf"{tmp_path}.*: its file system does not answer .*; mount it again"):
+            list_files(tmp_path, TEXT, ())
+    monkeypatch.setattr(Path, "open", away)
+    with pytest.raises(SourceError, match=r"a\.txt: its file system does not answer"):
+        hash_files(tmp_path, Listing(["a.txt"]), workers=1)
 
 
 def test_a_link_in_a_circle_is_not_followed(tmp_path: Path):
