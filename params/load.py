@@ -66,23 +66,37 @@ def find_preset(preset: str | Path) -> Path:
     return path
 
 
-def _read_yaml(path: Path) -> tuple[Tree, dict[Location, int]]:
+def _read_yaml(path: Path, above: tuple[Path, ...] = ()) -> tuple[Tree, dict[Location, int]]:
     """The tree of a preset, `extends` resolved, and the line of each key of this very file."""
+    tree, lines = _parsed(path)
+    parent, chain = tree.pop("extends", None), (*above, path.resolve())
+    if parent is not None:
+        if not isinstance(parent, str):
+            raise ParameterError(f"{path}: extends is {parent!r}; it must be the name or the path of one preset")
+        base = path.parent / parent if (path.parent / parent).is_file() else find_preset(parent)
+        if base.resolve() in chain:
+            raise ParameterError(f"{path}: extends leads back to {base}; a preset cannot stand on itself")
+        tree = merge(_read_yaml(base, chain)[0], tree)
+    return tree, lines
+
+
+def _parsed(path: Path) -> tuple[Tree, dict[Location, int]]:
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        tree = yaml.safe_load(text)
+        tree, lines = yaml.safe_load(text), dict[Location, int]()
+        for location, line in _lines(yaml.compose(text, Loader=yaml.SafeLoader), ()):
+            if location in lines:
+                name = ".".join(map(str, location))
+                raise ParameterError(f"{path}:{line}: {name} stands in line {lines[location]} already; make them one")
+            lines[location] = line
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: not readable as YAML: {error}") from None
+    except RecursionError:
+        raise ParameterError(f"{path}: not readable as YAML: it holds itself, or is nested too deeply") from None
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
     if not isinstance(tree, dict):
         raise ParameterError(f"{path}: a preset is a mapping of sections such as survey, train and run")
-    lines = dict(_lines(node, ()))
-    parent = tree.pop("extends", None)
-    if parent is not None:
-        base, _ = _read_yaml(find_preset(parent))
-        tree = merge(base, tree)
     return tree, lines
 
 

@@ -43,9 +43,27 @@ def test_a_preset_extends_another(tmp_path: Path):
     assert params.train.model.width == 64
 
 
+def test_a_preset_extends_one_beside_it_wherever_it_is_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "base.yaml").write_text("extends: tiny\ntrain: {seed: 9}\n")
+    monkeypatch.chdir("/")
+    assert load_params(preset(tmp_path, "extends: base.yaml\n")).train.seed == 9
+
+
+def test_presets_that_extend_each_other_are_refused(tmp_path: Path):
+    (tmp_path / "base.yaml").write_text("extends: mine.yaml\n")
+    with pytest.raises(ParameterError, match=r"base.yaml: extends leads back to .*mine.yaml"):
+        load_params(preset(tmp_path, "extends: base.yaml\n"))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("train: {seed: 1}\n" + SOURCES + "train: {seed: 2}\n", "mine.yaml:5: train stands in line 1 already"),
+        (SOURCES + "train:\n  seed: 1\n  seed: 2\n", "mine.yaml:6: train.seed stands in line 5 already"),
+        (SOURCES + "train: {seed: 1, seed: 2}\n", "mine.yaml:4: train.seed stands in line 4 already"),
+        (SOURCES + "? [a, b]\n: 3\n", "mine.yaml: not readable as YAML"),
+        ("extends: [tiny]\n", "mine.yaml: extends is ['tiny']; it must be the name or the path of one preset"),
+        ("train: &a {seed: 2, <<: *a}\n", "it holds itself, or is nested too deeply"),
         (SOURCES + "train:\n  sede: 1\n", "mine.yaml:5: unknown key train.sede; did you mean seed?"),
         (SOURCES + "train:\n  seed: -1\n", "mine.yaml:5: train.seed is -1; it must be greater than or equal to 0"),
         (SOURCES + "ingest: {max_document_mb: .inf}\n", "max_document_mb is inf; it must be a finite number"),
