@@ -127,6 +127,8 @@ def refusal(error: ValidationError, section: str) -> ParameterError:
 def _told(problem: Any, location: Location) -> str:
     """What is wrong at a location, and what to write instead."""
     name = ".".join(map(str, location))
+    if not name:
+        return _message(problem["msg"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key {name}{_did_you_mean(str(location[-1]), known_keys(location[:-1]))}"
     if problem["type"] == "missing":
@@ -138,6 +140,8 @@ def _told(problem: Any, location: Location) -> str:
 
 
 def _where(location: Location, path: Path, lines: Mapping[Location, int], changed: Tree) -> str:
+    if not location:
+        return f"{path} with its overrides" if changed else str(path)
     value: Any = changed
     for depth, part in enumerate(location):
         if not isinstance(value, Mapping) or part not in value:

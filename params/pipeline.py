@@ -136,6 +136,35 @@ class PipelineParams(Params):
         return self
 
     @model_validator(mode="after")
+    def _what_is_served_is_made(self) -> "PipelineParams":
+        serve, made = self.release.serve, self.compress.variants
+        if serve not in ("auto", "fp32", *made):
+            raise ValueError(
+                f"release.serve is {serve}, and compress.variants makes {', '.join(made) or 'nothing'} besides fp32; "
+                f"add {serve} there, or set release.serve to auto"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_trained_can_be_shared_and_cut(self) -> "PipelineParams":
+        ranks, layers = self.run.ranks * self.run.nodes, self.train.model.layers
+        for step in self.steps:
+            if step.batch_blocks % ranks:
+                raise ValueError(
+                    f"train.batch_blocks {step.batch_blocks} cannot be shared among {ranks} ranks; set a multiple"
+                )
+            if step.micro_blocks == "auto" and self.run.parallel != "ddp":
+                raise ValueError(
+                    f"train.micro_blocks auto tries on one rank, and run.parallel {self.run.parallel} needs all of "
+                    "them; set a number"
+                )
+        if layers is not None and self.prune.drop_layers >= layers:
+            raise ValueError(
+                f"prune.drop_layers {self.prune.drop_layers} leaves nothing of {layers} layers; drop fewer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _training_has_what_it_learns_from(self) -> "PipelineParams":
         if self.train.model.lora is not None and self.train.model.from_weights is None:
             raise ValueError(

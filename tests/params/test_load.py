@@ -97,6 +97,22 @@ def test_a_mistake_in_an_override_is_not_blamed_on_the_preset():
         load_params("tiny", {"train": {"seed": "x"}})
 
 
+@pytest.mark.parametrize(
+    ("assignments", "said"),
+    [
+        (["compress.variants=[int4]"], "release.serve is int8, and compress.variants makes int4 besides fp32"),
+        (["compress.variants=[]"], "release.serve is int8, and compress.variants makes nothing besides fp32"),
+        (["run.ranks=3"], "train.batch_blocks 8 cannot be shared among 3 ranks; set a multiple"),
+        (["train.micro_blocks=auto", "run.parallel=zero2"], "train.micro_blocks auto tries on one rank"),
+        (["prune.drop_layers=2"], "prune.drop_layers 2 leaves nothing of 2 layers; drop fewer"),
+    ],
+)
+def test_sections_that_do_not_fit_together_are_refused_before_anything_runs(assignments: list[str], said: str):
+    with pytest.raises(ParameterError, match=rf"^\S*tiny.yaml with its overrides: {said}"):
+        load_params("tiny", parse_assignments(assignments))
+    assert load_params("tiny", {"compress.variants": ["int4"], "release.serve": "auto"})
+
+
 def test_assignments_are_read_as_yaml():
     assert parse_assignments(["a.b=1", "a.c=null", "d=[x, 2.5]", "e={f: true}", "g=", "h=a=b"]) == {
         "a": {"b": 1, "c": None},
