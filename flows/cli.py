@@ -28,7 +28,7 @@ from flows import (
     ui,
     usage,
 )
-from flows.command_help import Parser, port
+from flows.command_help import Parser, amount, port
 from flows.console import INTERRUPTED, end_at_once, report_crash, say, take_any_text
 from flows.home import locate_home
 from flows.prefect_server import DEFAULT_PORT
@@ -125,8 +125,8 @@ def _add_runs_of_the_pipeline(commands: Commands) -> None:
 
 def _add_estimate_options(added: argparse.ArgumentParser) -> None:
     added.add_argument("--on", metavar="DEVICE", help="accelerators instead of this machine, such as h100x8")
-    added.add_argument("--price", type=float, help="price of an hour of one device")
-    added.add_argument("--watts", type=float, help="power of this machine")
+    added.add_argument("--price", type=amount, help="price of an hour of one device")
+    added.add_argument("--watts", type=amount, help="power of this machine")
     added.add_argument("--json", action="store_true", help="print JSON")
     added.add_argument("--no-trial", action="store_true", help="no steps of training to measure: by the matrix peak")
 

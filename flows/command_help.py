@@ -52,9 +52,9 @@ def port(text: str) -> int:
     return number
 
 
-def minutes(text: str) -> float:
-    """An option's value that is a time to wait."""
+def amount(text: str) -> float:
+    """An option's value that is a time, a price or a power."""
     number = float(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait; it must be 0 or more")
+        raise argparse.ArgumentTypeError(f"{text} is no amount; it must be 0 or more")
     return number

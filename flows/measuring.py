@@ -39,6 +39,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     overrides = overrides.get("evaluate", overrides)
     if not isinstance(overrides, dict):
         raise ParameterError("--set takes values of section evaluate, such as max_documents=100")
+    if arguments.out is not None:
+        _check_out(arguments.out)
     home = open_home(arguments.home)
     from tasks.measure import measure
 
@@ -58,6 +60,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
     console.print(_table(done.report, f"{about['name']}, {about['kind']}"))
     console.print(f"MLflow run {done.mlflow_run_id}{f'; report in {arguments.out}' if arguments.out else ''}")
     return 0
+
+
+def _check_out(path: Path) -> None:
+    """Raise ParameterError where a report could not be written: better now than after minutes of measuring."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise ParameterError(f"--out {path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def figure_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -5,10 +5,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from pydantic import ValidationError
+
+from flows.command_help import amount
 from flows.console import say
 from flows.home import Home, open_home
 from flows.manual import NODE
 from params.errors import ParameterError, TrainingError
+from params.load import refusal
+from params.run import RunParams
 from tasks.artifacts.record import run_records
 from tasks.training.nodes import Announcement, announcement_path, node_rank
 
@@ -28,7 +33,7 @@ def add_parser(commands: Commands) -> None:
     )
     added.add_argument("rendezvous", metavar="HOST:PORT", help="run.rendezvous of the run")
     added.add_argument("--rank", type=int, metavar="K", help="1, 2 … below run.nodes (default: as the scheduler says)")
-    added.add_argument("--wait-minutes", type=float, default=60.0, metavar="N", help="for the first training (60)")
+    added.add_argument("--wait-minutes", type=amount, default=60.0, metavar="N", help="for the first training (60)")
     added.add_argument("--home", type=Path, metavar="DIR", help="the run's home folder, on the shared file system")
     added.set_defaults(command=node)
 
@@ -41,6 +46,10 @@ def node(arguments: argparse.Namespace) -> int:
         raise ParameterError(
             f"this machine's rank is {rank}; name it with --rank, from 1 (0 is the machine of gristmill run)"
         )
+    try:
+        RunParams(rendezvous=arguments.rendezvous)
+    except ValidationError as error:
+        raise refusal(error, "run") from None
     path = announcement_path(home.root, arguments.rendezvous)
     ends = time.monotonic() + 60 * arguments.wait_minutes
     joined: Announcement | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from flows import manual
-from flows.command_help import minutes, port
+from flows.command_help import amount, port
 from flows.console import say
 from flows.database import make_databases
 from flows.holdings import holdings_of
@@ -45,7 +45,7 @@ def add_parsers(add: Callable[..., argparse.ArgumentParser], commands: "Commands
     up.add_argument("--nightly", metavar="PRESET", help="retrain the model of this preset on a schedule")
     up.add_argument("--cron", metavar="TIMES", help="when, in cron's five fields (0 2 * * *: at two every night)")
     about_grace = "tell people when a nightly run has not completed so long after its time (180)"
-    up.add_argument("--grace", type=minutes, default=180.0, metavar="MINUTES", help=about_grace)
+    up.add_argument("--grace", type=amount, default=180.0, metavar="MINUTES", help=about_grace)
     add(commands, "down", end, help="end the stack", about=manual.DOWN)
     add(commands, "status", status, help="say what of the stack runs", about=manual.STATUS)
 

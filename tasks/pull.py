@@ -35,8 +35,7 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
     client = MlflowClient()
     name, version = resolve(client, model)
     uri = f"models:/{name}/{version}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+    with _beside(out) as scratch:
         fetched = Path(scratch) / BUNDLE
         fetch_part(uri, SUMS, Path(scratch))
         sums = read_sums(fetched / SUMS)
@@ -48,6 +47,15 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
         verify_files(fetched, {file: sums[file] for file in wanted})
         _replace(fetched, out)
     return out
+
+
+def _beside(out: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A folder to fetch into, on the disk of `out`."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
+    except OSError as error:
+        raise ReleaseError(f"{out}: cannot be written ({error.strerror}); name another folder with --out") from None
 
 
 def pull_weights(address: str, cache: Path) -> Path:
@@ -192,7 +200,7 @@ def _is_there(out: Path, new_sums: Path, wanted: dict[str, str]) -> bool:
 def _replace(fetched: Path, out: Path) -> None:
     """Give a fetched bundle its name; only a folder that was pulled before is replaced."""
     if out.exists():
-        if any(out.iterdir()) and not (out / SUMS).is_file():
+        if not out.is_dir() or (any(out.iterdir()) and not (out / SUMS).is_file()):
             raise ReleaseError(f"{out} is there and is no pulled model; name another folder with --out")
         shutil.rmtree(out)
     fetched.replace(out)

@@ -32,7 +32,7 @@ _VALUES = {"test_bits_per_byte": "bits_per_byte", "accuracy": "accuracy"}
 """Metrics of the stage, from the facts of the bundle."""
 
 
-@stage(version=4, volatile=("logs/*", "bundle/MODEL_CARD*.md", "bundle/SHA256SUMS"))
+@stage(version=5, volatile=("logs/*", "bundle/MODEL_CARD*.md", "bundle/SHA256SUMS"))
 def release(
     params: ReleaseParams,
     files: Manifest,

@@ -20,8 +20,7 @@ Array = npt.NDArray[Any]
 GRAPH = "model.onnx"
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 """Both in the place of one graph: the encoder reads the prompt, and the decoder writes a text of its own."""
-SETTINGS = "generation.json"
-BUNDLE = "bundle.json"
+SETTINGS, BUNDLE = "generation.json", "bundle.json"
 DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 """Of what graphs read and write, by the name that onnxruntime has for it."""
 _ERRORS_ONLY = 3
@@ -60,6 +59,8 @@ class Sampling:
             raise PromptError(f"top_k is {self.top_k}; it must be 0 (off) or more")
         if not 0 < self.top_p <= 1:
             raise PromptError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        if self.seed is not None and self.seed < 0:
+            raise PromptError(f"seed is {self.seed}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -289,8 +290,7 @@ class Chooser:
 
     def __init__(self, sampling: Sampling, row: int) -> None:
         self.sampling = sampling
-        seed = None if sampling.seed is None else [sampling.seed, row]
-        self.random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(None if sampling.seed is None else [sampling.seed, row])
 
     def choose(self, logits: Array) -> int:
         """The next token from the logits (vocabulary)."""

@@ -73,6 +73,7 @@ def test_a_parameter_that_cannot_be_used_ends_with_2_and_the_remedy(
         ["ui", "--mlflow-port", "99999"],
         ["up", "--prefect-port", "0"],
         ["up", "--nightly", "tiny", "--grace", "nan"],
+        ["estimate", "--price", "-3"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys):

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from flows import cli
+
 
 def test_a_variant_is_measured_on_the_test_documents_of_its_run(finished_record, shell, tmp_path: Path):
     out = tmp_path / "figures.json"
@@ -26,6 +28,11 @@ def test_the_champion_and_the_decision_about_it_are_listed(finished, shell):
     again = shell("promote", "gristmill-tiny@champion")
     assert again.returncode == 0, again.stderr
     assert re.search(r"version \d+ is the champion", again.stdout)
+
+
+def test_a_place_for_the_report_that_cannot_be_written_is_refused_before_measuring(tmp_path, capsys):
+    assert cli.main(["evaluate", "any", "--out", str(tmp_path / "no" / "report.json"), "--home", str(tmp_path)]) == 2
+    assert "report.json: cannot be written (No such file or directory); name another" in capsys.readouterr().err
 
 
 def test_an_override_without_a_reason_is_refused(lone_shell):

@@ -47,6 +47,12 @@ def test_the_first_machine_is_not_a_node(shell):
     assert "this machine's rank is 0; name it with --rank, from 1" in done.stderr
 
 
+def test_a_place_to_meet_without_a_port_is_refused(shell):
+    done = shell("node", "node0", "--rank", "1")
+    assert done.returncode == 2
+    assert "run.rendezvous is 'node0'" in done.stderr
+
+
 def test_machines_without_a_place_to_meet_are_refused(shell):
     done = shell("plan", "tiny", "--set", "run.nodes=2")
     assert done.returncode == 2

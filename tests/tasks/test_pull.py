@@ -92,6 +92,10 @@ def test_a_folder_of_something_else_is_not_touched(registered, tmp_path):
     with pytest.raises(ReleaseError, match="is no pulled model"):
         pull("mill", tmp_path / "work", variant="int8")
     assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
+    with pytest.raises(ReleaseError, match="is no pulled model"):
+        pull("mill", tmp_path / "work" / "thesis.txt", variant="int8")
+    with pytest.raises(ReleaseError, match=r"thesis.txt/x: cannot be written .*; name another folder with --out"):
+        pull("mill", tmp_path / "work" / "thesis.txt" / "x", variant="int8")
 
 
 def test_a_version_of_something_else_is_explained(tracked, tmp_path):

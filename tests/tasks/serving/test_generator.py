@@ -113,6 +113,7 @@ def test_special_tokens_spelled_in_a_prompt_are_text(model):
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"top_k": -1}, "top_k is -1"),
         ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"seed": -1}, "seed is -1; it must be 0 or more"),
         ({"num_continuations": 0}, "num_continuations is 0"),
     ],
 )
