@@ -29,6 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as folder:
         server = PrefectServer(open_home(Path(folder)))
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+        os.environ.setdefault("RAY_worker_niceness", "0")  # its 15 would measure what else the machine has to do
         server.announce()
         server.ready()
         print(json.dumps(on_engine(PipelineParams.model_validate(sections), Path(out), Path(tokenizer))))
