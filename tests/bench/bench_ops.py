@@ -57,7 +57,7 @@ def noop(_given: argparse.Namespace) -> None:
         retraining.write("first", topics[:first])
         champion_s = retraining.run()
         bench("retrain.first_champion", champion_s, "s")
-        for attempt in ("first", "second"):
+        for attempt in ("noop.first", "noop.second"):
             retraining.run_noop(attempt)
         retraining.write("second", topics[first:])
         promoted_s = retraining.run(*TOLERANT)
