@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from flows import cli
@@ -45,6 +46,12 @@ def test_one_variant_can_be_pulled_alone(finished, shell, tmp_path: Path):
     assert [path.name for path in (tmp_path / "model" / "onnx").iterdir()] == ["int8"]
 
 
+@pytest.fixture
+def no_tracking() -> None:
+    """MLflow goes by its environment: an address that was once given to it in this process counts for more."""
+    mlflow.set_tracking_uri(None)
+
+
 def test_an_unknown_model_is_named_with_what_there_is(finished, shell):
     said = shell("pull", "models:/nobody@champion")
     assert said.returncode == 1
@@ -55,7 +62,7 @@ def test_an_unknown_model_is_named_with_what_there_is(finished, shell):
 @pytest.mark.parametrize(
     "command", ["generate The", "pull m@champion", "evaluate m@champion", "registry m", "promote m", "rollback m"]
 )
-def test_a_registry_that_does_not_answer_is_named(command: str, tmp_path: Path, monkeypatch, capsys):
+def test_a_registry_that_does_not_answer_is_named(command: str, tmp_path: Path, no_tracking, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     released = RunRecord(run_id="r", preset="tiny", started_at="", status="completed", model_version="models:/m/1")
@@ -70,7 +77,9 @@ def test_a_registry_that_does_not_answer_is_named(command: str, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("command", "said"), [("run tiny", "move it away"), ("pull m@champion", "failed in the middle")]
 )
-def test_a_damaged_database_of_mlflow_is_named(command: str, said: str, tmp_path: Path, monkeypatch, capsys):
+def test_a_damaged_database_of_mlflow_is_named(
+    command: str, said: str, tmp_path: Path, no_tracking, monkeypatch, capsys
+):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # it does not come to that
     (tmp_path / "mlflow.db").write_text("this is no database " * 100)

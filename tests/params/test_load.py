@@ -108,7 +108,7 @@ def test_a_mistake_in_an_override_is_not_blamed_on_the_preset():
     ],
 )
 def test_sections_that_do_not_fit_together_are_refused_before_anything_runs(assignments: list[str], said: str):
-    with pytest.raises(ParameterError, match=rf"^\S*tiny.yaml with its overrides: {said}"):
+    with pytest.raises(ParameterError, match=rf"tiny\.yaml with its overrides: {said}"):
         load_params("tiny", parse_assignments(assignments))
     assert load_params("tiny", {"compress.variants": ["int4"], "release.serve": "auto"})
 
