@@ -59,6 +59,7 @@ def test_ctrl_c_is_told_as_an_interruption(shell, corpus: Path, hook):
     assert hook.arrivals.empty()
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_told_at_once_by_its_guard_and_not_again_and_the_next_tells_its_success(
     shell, corpus: Path, hook
 ):
@@ -120,6 +121,7 @@ def test_a_signal_is_an_interruption_and_whoever_is_known_to_have_asked_is_named
     assert how_it_ended(TerminationSignal(signal.SIGTERM), {}, asked="cancelled") == ("asked", ("cancelled",))
 
 
+@pytest.mark.slow
 def test_a_cancel_in_prefect_of_a_run_without_a_worker_saves_training_and_is_told_as_asked(
     finished, shell, corpus: Path, hook
 ):

@@ -82,6 +82,7 @@ def test_killed_twice_and_started_again_training_ends_with_the_same_bytes(
     assert digests(out) == digests(reference)
 
 
+@pytest.mark.slow
 def test_where_a_home_is_lost_another_goes_on_from_the_shared_store_to_the_same_bytes(
     undisturbed, tokenizer, shards, tmp_path, kill_the_rank_at, caplog
 ):
@@ -238,6 +239,7 @@ def ask_one_rank_to_leave_at(out: Path, step: int) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_told_to_leave_takes_the_others_along_and_all_is_saved(tokenizer, shards, run, tmp_path):
     """As when one of several machines is taken away: Lightning#379 hung."""
     settings = SETTINGS.model_copy(update={"ranks": 2, "checkpoint_every_s": 1e6})
