@@ -79,12 +79,13 @@ def holdings_of(home: Home) -> Holdings | None:
 
 def _newest_settings(home: Home) -> RunParams | None:
     """The run.… of the newest run, unless its preset has gone or changed its form."""
-    for record in reversed(list(run_records(home.store))):
-        try:
-            return load_params(record.preset, record.overrides).run
-        except GristmillError:
-            return None
-    return None
+    records = list(run_records(home.store))
+    if not records:
+        return None
+    try:
+        return load_params(records[-1].preset, records[-1].overrides).run
+    except GristmillError:
+        return None
 
 
 def _named(stages: Iterable[str]) -> str:

@@ -105,7 +105,7 @@ def orthogonalize(matrices: torch.Tensor, steps: int) -> torch.Tensor:
     x = matrices.bfloat16()
     if is_tall:
         x = x.mT.contiguous()
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS)
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS)  # else squares of small gradients would vanish
     gram = x @ x.mT
     bound = gram.norm(dim=(-2, -1), keepdim=True).clamp_min(_EPS**2).sqrt() * _MARGIN
     x, gram = x / bound, gram / bound.square()
