@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,8 +41,9 @@ class _Work:
     out: Path
     run: Run
 
-    def scratch(self, split: Split) -> Path:
-        return self.out / _SCRATCH / split
+    @property
+    def scratch(self) -> Path:
+        return self.out / _SCRATCH
 
 
 @stage(version=3)
@@ -58,7 +59,8 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
 
     encoder = Encoder(tokenizer.folder)
     work = _Work(params, encoder, special_ids(tokenizer.folder, encoder.reference), out, run)
-    made = {split: _shard_split(split, splits, work) for split in SPLITS}
+    encoded = _encode(splits, work)
+    made = {split: _shard_split(split, encoded[split], work) for split in SPLITS}
     train = made["train"]["counts"]
     if train["blocks"] < 2:
         raise SourceError(
@@ -78,7 +80,7 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
     )
 
 
-def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
+def _shard_split(split: Split, encoded: "list[Encoded]", work: _Work) -> dict[str, Any]:
     """Make the blocks and tables of a split; its part of the report."""
     from tasks.shards.documents import count_bytes, read_index, write_documents
     from tasks.shards.packing import token_dtype
@@ -86,7 +88,6 @@ def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
 
     params = work.params
     is_mixed = split == "train" and (params.mixture or params.max_tokens or params.shuffle_seed is not None)
-    encoded = _encode(split, splits, work)
     index = read_index(encoded, seed=(params.shuffle_seed or 0) if is_mixed else None, run_map=work.run.map)
     stream = TokenStream([part.tokens for part in encoded], token_dtype(work.ids.vocab_size))
     mixture = _mix(index, params) if is_mixed else None
@@ -112,14 +113,19 @@ def _shard_split(split: Split, splits: Manifest, work: _Work) -> dict[str, Any]:
     return report
 
 
-def _encode(split: Split, splits: Manifest, work: _Work) -> "list[Encoded]":
-    unit = partial(_encode_shard, folder=work.scratch(split), encoder=work.encoder, begin=work.ids.begin)
-    return work.run.map(unit, splits.paths(f"{split}/*.arrow"), name=f"encode {split}")
+def _encode(splits: Manifest, work: _Work) -> "dict[Split, list[Encoded]]":
+    """All splits at once: no worker waits for the last shard of one."""
+    paths = {split: splits.paths(f"{split}/*.arrow") for split in SPLITS}
+    unit = partial(_encode_shard, scratch=work.scratch, encoder=work.encoder, begin=work.ids.begin)
+    made = iter(work.run.map(unit, list(chain.from_iterable(paths.values())), name="encode shard"))
+    return {split: list(islice(made, len(paths[split]))) for split in SPLITS}
 
 
-def _encode_shard(source: Path, *, folder: Path, encoder: "Encoder", begin: int) -> "Encoded":
+def _encode_shard(source: Path, *, scratch: Path, encoder: "Encoder", begin: int) -> "Encoded":
+    """Encode a shard of a split, which its folder is named after."""
     from tasks.shards.encoding import Encoded, encode_shard
 
+    folder = scratch / source.parent.name
     into = Encoded(folder / f"{source.stem}.tokens", folder / source.name)
     if not into.done:
         encode_shard(source, into, encoder=encoder, begin=begin)
@@ -152,7 +158,7 @@ def _pack_windows(copies: "Copies", breaks: list[int], work: _Work) -> list[Path
     from tasks.shards.best_fit import cut_windows
 
     bounds = cut_windows(copies, work.params.context, breaks=breaks)
-    unit = partial(_pack, copies=copies, context=work.params.context, folder=work.scratch("train") / "windows")
+    unit = partial(_pack, copies=copies, context=work.params.context, folder=work.scratch / "windows")
     return work.run.map(unit, list(enumerate(pairwise(bounds))), name="pack window")
 
 

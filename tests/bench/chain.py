@@ -31,11 +31,18 @@ STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 def main() -> None:
     limit_arenas()
     out, tokenizer, workers, last, parameters = sys.argv[1:6]
-    os.environ["RAYON_NUM_THREADS"] = workers  # one worker is one core: the encoder would take all there are
+    keep_to_cores(int(workers))
     sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
     params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
     warm_up(params, [Path(file) for file in sys.argv[6:]], Path(tokenizer), last)
     print(json.dumps(measure(params, Path(out), Path(tokenizer), last)))
+
+
+def keep_to_cores(number: int) -> None:
+    """One worker is one core: libraries have threads of their own, and the encoder's would take all there are."""
+    os.environ["RAYON_NUM_THREADS"] = str(number)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
 
 
 def sources(files: Sequence[str | Path]) -> list[dict[str, str]]:

@@ -174,7 +174,7 @@ def test_neither_workers_nor_the_cut_of_the_input_change_a_byte(tokenizer, split
 
 
 @pytest.mark.parametrize("kind", ["greedy", "mixed"])
-@pytest.mark.parametrize(("step", "units"), [("encode train", 1), ("write train blocks", 3)])
+@pytest.mark.parametrize(("step", "units"), [("encode shard", 1), ("write train blocks", 3)])
 def test_a_killed_attempt_goes_on_and_makes_the_same_bytes(tokenizer, splits, run, tmp_path, kind, step, units):
     params = ShardParams(context=32, blocks_per_shard=100, **KINDS[kind])
     whole, killed = tmp_path / "whole", tmp_path / "killed"
