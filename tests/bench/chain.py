@@ -30,19 +30,20 @@ STAGES = ("survey", "ingest", "clean", "dedup", "split", "shard")
 
 def main() -> None:
     limit_arenas()
-    out, tokenizer, workers, last, parameters = sys.argv[1:6]
-    keep_to_cores(int(workers))
+    out, tokenizer, cores, last, parameters = sys.argv[1:6]
+    workers = keep_to_cores([int(core) for core in cores.split(",")])
     sections = json.loads(parameters) | {"survey": {"sources": sources(sys.argv[6:])}}
-    params = PipelineParams.model_validate(sections | {"run": {"workers": int(workers)}})
+    params = PipelineParams.model_validate(sections | {"run": {"workers": workers}})
     warm_up(params, [Path(file) for file in sys.argv[6:]], Path(tokenizer), last)
     print(json.dumps(measure(params, Path(out), Path(tokenizer), last)))
 
 
-def keep_to_cores(number: int) -> None:
+def keep_to_cores(cores: list[int]) -> int:
     """One worker is one core: libraries have threads of their own, and the encoder's would take all there are."""
-    os.environ["RAYON_NUM_THREADS"] = str(number)
+    os.environ["RAYON_NUM_THREADS"] = str(len(cores))
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
+        os.sched_setaffinity(0, cores)
+    return len(cores)
 
 
 def sources(files: Sequence[str | Path]) -> list[dict[str, str]]:
