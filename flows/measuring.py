@@ -12,6 +12,7 @@ from rich.text import Text
 from flows import manual
 from flows.console import make_console, progress
 from flows.home import open_home
+from flows.out_file import check_out, write_out
 from params.errors import ParameterError
 from params.load import parse_assignments
 from tasks.artifacts.store import Store
@@ -40,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if not isinstance(overrides, dict):
         raise ParameterError("--set takes values of section evaluate, such as max_documents=100")
     if arguments.out is not None:
-        _check_out(arguments.out)
+        check_out(arguments.out)
     home = open_home(arguments.home)
     from tasks.measure import measure
 
@@ -54,20 +55,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
             text_field=arguments.text_field,
         )
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(done.report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_out(arguments.out, json.dumps(done.report, indent=1, ensure_ascii=False) + "\n")
     console = make_console()
     about = done.report["model"]
     console.print(_table(done.report, f"{about['name']}, {about['kind']}"))
     console.print(f"MLflow run {done.mlflow_run_id}{f'; report in {arguments.out}' if arguments.out else ''}")
     return 0
-
-
-def _check_out(path: Path) -> None:
-    """Raise ParameterError where a report could not be written: better now than after minutes of measuring."""
-    try:
-        path.touch()
-    except OSError as error:
-        raise ParameterError(f"--out {path}: cannot be written ({error.strerror}); name another file") from None
 
 
 def figure_rows(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -2,8 +2,9 @@
 
 import argparse
 
-from params import schema
+from flows.out_file import check_out, write_out
 from params.load import find_preset, preset_names
+from params.schema import schema_text
 
 
 def list_presets(arguments: argparse.Namespace) -> int:
@@ -17,5 +18,7 @@ def list_presets(arguments: argparse.Namespace) -> int:
 
 def write_schema(arguments: argparse.Namespace) -> int:
     """Write the JSON schema and print its path."""
-    print(schema.write_schema(arguments.out))
+    check_out(arguments.out)
+    write_out(arguments.out, schema_text())
+    print(arguments.out)
     return 0

@@ -1,10 +1,8 @@
 """The JSON schema of presets, so that editors complete and check their keys."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-from params.errors import ParameterError
 from params.load import PRESETS
 from params.pipeline import PipelineParams
 
@@ -22,10 +20,6 @@ def preset_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Gristmill preset"}
 
 
-def write_schema(path: Path = DEFAULT_PATH) -> Path:
-    """Write the schema; the path written."""
-    try:
-        path.write_text(json.dumps(preset_schema(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ParameterError(f"{path}: cannot be written ({error.strerror})") from None
-    return path
+def schema_text() -> str:
+    """The schema as the file that editors read."""
+    return json.dumps(preset_schema(), indent=1, ensure_ascii=False) + "\n"

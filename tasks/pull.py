@@ -32,6 +32,7 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
     """
     from mlflow import MlflowClient
 
+    _check_replaceable(out)
     client = MlflowClient()
     name, version = resolve(client, model)
     uri = f"models:/{name}/{version}"
@@ -197,10 +198,15 @@ def _is_there(out: Path, new_sums: Path, wanted: dict[str, str]) -> bool:
     return True
 
 
+def _check_replaceable(out: Path) -> None:
+    """Raise ReleaseError where something else lies than a folder that was pulled before."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / SUMS).is_file())):
+        raise ReleaseError(f"{out} is there and is no pulled model; name another folder with --out")
+
+
 def _replace(fetched: Path, out: Path) -> None:
-    """Give a fetched bundle its name; only a folder that was pulled before is replaced."""
+    """Give a fetched bundle its name."""
+    _check_replaceable(out)
     if out.exists():
-        if not out.is_dir() or (any(out.iterdir()) and not (out / SUMS).is_file()):
-            raise ReleaseError(f"{out} is there and is no pulled model; name another folder with --out")
         shutil.rmtree(out)
     fetched.replace(out)

@@ -47,8 +47,12 @@ def sync(path: Path) -> None:
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a file so that a crash at any instant leaves the old contents or the new, never a part."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-    commit(temporary, path)
+    try:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        commit(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def commit(temporary: Path, path: Path) -> None:

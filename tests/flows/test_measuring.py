@@ -35,6 +35,13 @@ def test_a_place_for_the_report_that_cannot_be_written_is_refused_before_measuri
     assert "report.json: cannot be written (No such file or directory); name another" in capsys.readouterr().err
 
 
+def test_a_measurement_that_fails_leaves_no_file(tmp_path, lone_shell):
+    said = lone_shell("evaluate", str(tmp_path / "no-model"), "--out", str(tmp_path / "report.json"))
+    assert said.returncode != 0
+    assert "no-model" in said.stderr
+    assert not (tmp_path / "report.json").exists()
+
+
 def test_an_override_without_a_reason_is_refused(lone_shell):
     said = lone_shell("promote", "any", "--override")
     assert said.returncode == 2

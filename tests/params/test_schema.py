@@ -1,15 +1,12 @@
 """The JSON schema of presets."""
 
 import json
-from pathlib import Path
 
-import pytest
 import yaml
 
-from params.errors import ParameterError
 from params.load import PRESETS, preset_names
 from params.pipeline import PipelineParams
-from params.schema import preset_schema, write_schema
+from params.schema import preset_schema
 
 
 def test_the_schema_beside_the_presets_is_up_to_date():
@@ -35,12 +32,3 @@ def test_every_built_in_preset_points_to_the_schema_and_uses_only_its_sections()
         text = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
         assert "# yaml-language-server: $schema=schema.json" in text
         assert set(yaml.safe_load(text)) <= set(preset_schema()["properties"])
-
-
-def test_the_schema_can_be_written_elsewhere(tmp_path: Path):
-    assert json.loads(write_schema(tmp_path / "s.json").read_text()) == preset_schema()
-
-
-def test_a_schema_that_cannot_be_written_is_the_users_error(tmp_path: Path):
-    with pytest.raises(ParameterError, match=r"missing/s\.json: cannot be written"):
-        write_schema(tmp_path / "missing" / "s.json")

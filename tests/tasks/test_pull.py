@@ -98,6 +98,12 @@ def test_a_folder_of_something_else_is_not_touched(registered, tmp_path):
         pull("mill", tmp_path / "work" / "thesis.txt" / "x", variant="int8")
 
 
+def test_a_place_that_is_taken_is_refused_before_the_registry_is_asked(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(ReleaseError, match="is no pulled model"):
+        pull("models:/no such address", tmp_path / "thesis.txt")
+
+
 def test_a_version_of_something_else_is_explained(tracked, tmp_path):
     tracked.tracker.client.create_registered_model("foreign")
     tracked.tracker.client.create_model_version("foreign", source=tmp_path.as_uri(), run_id=tracked.tracker.run_id)
