@@ -59,8 +59,9 @@ def gc(arguments: argparse.Namespace, *, bears_alias: Callable[[RunRecord], bool
     forgotten = [record for record in _old_ones(records, arguments.keep_runs) if not bears_alias(record)]
     kept = [record for record in records if record not in forgotten]
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
-    doomed = [s for s in store.listing() if (s.stage, s.fingerprint) not in referenced and _is_old(s)]
-    left = [one for one in store.listing(UNFINISHED) if _is_abandoned(one, store)]
+    contents = store.contents()
+    doomed = [s for s in contents.results if (s.stage, s.fingerprint) not in referenced and _is_old(s)]
+    left = [one for one in contents.unfinished if _is_abandoned(one, store)]
     verb = "would remove" if arguments.dry_run else "removed"
     if not arguments.dry_run:
         for record in forgotten:

@@ -21,6 +21,7 @@ from params.errors import DamagedError, StoreError
 from tasks.artifacts.digest import commit, digest_file
 from tasks.artifacts.manifest import AWAY_NAME, MANIFEST_NAME, FileRecord, Manifest, Recipe, digest_files
 from tasks.artifacts.objects import Objects, all_of
+from tasks.artifacts.unfinished import FOLDER as UNFINISHED
 from tasks.artifacts.unfinished import UnfinishedWork
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class Stored:
-    """A result that a store lists."""
+    """A result, or the work on one, that a store lists."""
 
     stage: str
     fingerprint: str
@@ -47,6 +48,16 @@ class Stored:
     """The last of its files; None where the store does not tell."""
     is_whole: bool
     """Whether its manifest is there: without one it is being written, or its writer was killed."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store lists, each by stage and fingerprint."""
+
+    results: list[Stored]
+    """Also those without a manifest."""
+    unfinished: list[Stored]
+    """Work under way, or left."""
 
 
 class RemoteStore:
@@ -122,14 +133,21 @@ class RemoteStore:
         """What a home that makes this result has put here so far, for others to go on with."""
         return UnfinishedWork(self._objects, stage, fingerprint)
 
-    def listing(self, folder: str = "") -> list[Stored]:
-        """Every result, also those without a manifest; or, of the folder `unfinished`, all work under way."""
-        parts: dict[Key, list[tuple[str, Mapping[str, Any]]]] = {}
-        for name, info in self._objects.below(folder).items():
-            pieces = PurePosixPath(name).parts
-            if len(pieces) == 3:
-                parts.setdefault((pieces[0], pieces[1]), []).append((pieces[2], info))
-        return [_stored(key, files) for key, files in sorted(parts.items())]
+    def listing(self) -> list[Stored]:
+        """Every result, also those without a manifest."""
+        return self.contents().results
+
+    def contents(self) -> Contents:
+        """Every result and all work under way, from one listing: a large store takes thousands of requests for it."""
+        folders: dict[tuple[str, ...], list[tuple[str, Mapping[str, Any]]]] = {}
+        for name, info in self._objects.below("").items():
+            *at, file = name.split("/")
+            folders.setdefault(tuple(at), []).append((file, info))
+        places = [(at, folders[at]) for at in sorted(folders)]
+        return Contents(
+            results=[_stored((at[0], at[1]), files) for at, files in places if len(at) == 2],
+            unfinished=[_stored((at[1], at[2]), files) for at, files in places if len(at) == 3 and at[0] == UNFINISHED],
+        )
 
     def remove(self, stage: str, fingerprint: str) -> None:
         """Remove a result, the manifest first."""

@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from flows.cli import main
 from params.run import RunParams
@@ -87,6 +89,20 @@ def test_gc_removes_from_the_shared_store_what_is_old_and_no_run_of_any_home_ref
     assert set(stored(shared)) == kept
 
 
+def test_gc_lists_the_shared_store_once(shared: RemoteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for stage in ("clean", "dedup"):
+        make(begin(tmp_path / "one", shared), stage, "x")
+    listed, find = list[str](), LocalFileSystem.find
+
+    def remembered(self: LocalFileSystem, path: str, *rest: Any, **options: Any) -> Any:
+        listed.append(str(Path(path).relative_to(tmp_path / "shared")))
+        return find(self, path, *rest, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "find", remembered)
+    assert main(["gc", "--store"]) == 0
+    assert sorted(listed) == [".", "runs"]
+
+
 def test_gc_of_a_home_leaves_the_shared_store_alone(shared: RemoteStore, tmp_path: Path):
     run = begin(tmp_path / "home", shared)
     make(run, "clean", "x")
@@ -160,4 +176,4 @@ def test_gc_removes_trainings_under_way_that_nobody_goes_on_with(
     assert main(["gc", "--store"]) == 0
     removed = capsys.readouterr().out
     assert all(f"unfinished/train/{fingerprint}" in removed for fingerprint in (done.fingerprint, "0" * 32))
-    assert [work.fingerprint for work in shared.listing("unfinished")] == ["1" * 32]
+    assert [work.fingerprint for work in shared.contents().unfinished] == ["1" * 32]
