@@ -12,6 +12,7 @@ from flows import (
     classifying,
     generating,
     housekeeping,
+    indexes,
     manual,
     measuring,
     models,
@@ -139,6 +140,7 @@ def _add_store_commands(commands: Commands) -> None:
     gc.add_argument("--keep-runs", type=_count, metavar="N", help="first forget all but the N newest runs")
     gc.add_argument("--drafts", action="store_true", help="also remove what interrupted runs left to go on from")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    indexes.add_option(gc)
     shared.add_option(verify, gc)
 
 

@@ -13,13 +13,14 @@ from flows import shared
 from flows.console import make_console
 from flows.holdings import holdings_of
 from flows.home import Home, locate_home, open_home
+from flows.indexes import indexes_to_drop
 from flows.runs import is_alive
 from params.errors import ParameterError, StoreError
 from tasks.arrivals.ledger import unique_results
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord, remove_record, run_records
 from tasks.artifacts.store import Store, size_of
-from tasks.duplicates.chain import results_in_use
+from tasks.duplicates.chain import drop_chain, results_in_use
 from tasks.registry.lineage import ancestors
 
 
@@ -47,6 +48,7 @@ def gc(arguments: argparse.Namespace) -> int:
     if arguments.store is not None:
         return shared.gc(arguments, bears_alias=_bears_alias)
     home = locate_home(arguments.home)
+    dropped = indexes_to_drop(home.store, arguments.drop_index)
     if home.root.exists():
         open_home(home.root)
     store = Store(home.store)
@@ -55,8 +57,12 @@ def gc(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run:
         for record in forgotten:
             remove_record(store.root, record.run_id)
+    for name in dropped:
+        if not arguments.dry_run:
+            drop_chain(store.root, name)
+        print(f"{'would drop' if arguments.dry_run else 'dropped'} index {name}")
     freed = 0
-    for path in _unreferenced(store, kept, drafts=arguments.drafts):
+    for path in _unreferenced(store, kept, dropped, drafts=arguments.drafts):
         size = size_of(path) if arguments.dry_run else store.remove_unused(path)
         if size is None:
             print(f"in use, kept: {path}")
@@ -158,9 +164,9 @@ def _bears_alias(record: RunRecord) -> bool:
             return False
 
 
-def _unreferenced(store: Store, kept: list[RunRecord], *, drafts: bool) -> Iterator[Path]:
+def _unreferenced(store: Store, kept: list[RunRecord], dropped: list[str], *, drafts: bool) -> Iterator[Path]:
     referenced = {(stage, done.fingerprint) for record in kept for stage, done in record.stages.items()}
-    referenced |= {("dedup", fingerprint) for fingerprint in results_in_use(store.root)}
+    referenced |= {("dedup", fingerprint) for fingerprint in results_in_use(store.root, without=dropped)}
     referenced |= {(made.stage, made.fingerprint) for made in _arrived(store)}
     yield from (r.place for r in list(store.results()) if (r.stage, r.fingerprint) not in referenced)
     if drafts:

@@ -16,6 +16,7 @@ from rich.text import Text
 from flows.console import make_console, printable
 from flows.home import Home, locate_home
 from flows.housekeeping import find_run
+from flows.indexes import places_in_indexes
 from params.errors import ParameterError
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
@@ -41,6 +42,8 @@ def inspect(arguments: argparse.Namespace) -> int:
     console = make_console()
     console.print(Text(f"{result.stage} {result.fingerprint[:8]}: {headline(result)}", style="bold"))
     console.print(Text(str(result.place), style="dim"))
+    for line in places_in_indexes(home, result):
+        console.print(Text(line))
     if not holds_documents(result):
         _print_figures(console, result)
         return 0

@@ -52,10 +52,13 @@ Remove results that no run record refers to, and what an interrupted removal lef
 go on (training checkpoints among them), stay unless --drafts is given.
 Results that a run under way uses are never touched. With --keep-runs, runs whose model version bears an alias in the
 registry (champion, challenger …) are kept however old they are.
+What an index of duplicates (dedup.index) stands on stays until --drop-index names it; the indexes of a model's earlier
+generations, which retraining compares with no more, go by themselves.
 A shared store (run.store) is touched only with --store: what no run of any home refers to is removed there, if it is a
 day old.
 
   gristmill gc --dry-run
+  gristmill gc --drop-index news
   gristmill gc --keep-runs 5 --drafts
   gristmill gc --store s3://team/mill --keep-runs 50 --dry-run"""
 RUNS = """\
@@ -219,8 +222,9 @@ checkpoint when they are started again.
   gristmill down"""
 STATUS = """\
 Say what of the stack runs and where, and of a store that the home shares (run.store of the newest run, or
-GRISTMILL_STORE): how much is in it, what is only there, and what only here. Exits with 1 when a part is down or that
-store cannot be read, so that a monitor can call it.
+GRISTMILL_STORE): how much is in it, what is only there, and what only here; then every index of duplicates
+(dedup.index) with its size. Exits with 1 when a part is down or that store cannot be read, so that a monitor can
+call it.
 
   gristmill status"""
 RETRAIN = """\

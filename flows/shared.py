@@ -53,6 +53,8 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def gc(arguments: argparse.Namespace, *, bears_alias: Callable[[RunRecord], bool]) -> int:
     """Remove from a shared store what no run of any home refers to."""
+    if arguments.drop_index:
+        raise ParameterError("--drop-index does not go with --store: indexes of duplicates are in the home")
     store = named_store(arguments.store)
     open_home(locate_home(arguments.home).root)  # whose MLflow knows which versions bear an alias
     records = [_record(text, store) for text in store.records()]

@@ -19,6 +19,7 @@ from flows.console import say
 from flows.database import make_databases
 from flows.holdings import holdings_of
 from flows.home import Home, locate_home, open_home
+from flows.indexes import index_lines
 from flows.prefect_server import DEFAULT_PORT, listen
 from flows.renewable import check_renewable
 from flows.servers import answers
@@ -104,7 +105,10 @@ def status(arguments: argparse.Namespace) -> int:
     for name, found in is_up.items():
         where = state.get(name.lower(), f"pool {POOL}") if found else "down"
         print(f"{name:<8} {where}")
-    return 0 if _print_holdings(home) and all(is_up.values()) else 1
+    is_readable = _print_holdings(home)
+    for number, line in enumerate(index_lines(home)):
+        print(f"{'' if number else 'index':<8} {line}")
+    return 0 if is_readable and all(is_up.values()) else 1
 
 
 def _print_holdings(home: Home) -> bool:

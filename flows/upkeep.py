@@ -41,8 +41,8 @@ def maintenance(
     home = open_home(params.run.home)
     problems: list[str] = []
     with prefect_logs():
-        asked = argparse.Namespace(home=home.root, keep_runs=keep_runs, drafts=False, dry_run=False, store=None)
-        housekeeping.gc(asked)
+        rest = {"drafts": False, "dry_run": False, "drop_index": [], "store": None}
+        housekeeping.gc(argparse.Namespace(home=home.root, keep_runs=keep_runs, **rest))
         if verify:
             problems += _damage(home)
         if max_hours_without_run is not None:

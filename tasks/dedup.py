@@ -15,8 +15,6 @@ from tasks.artifacts.digest import write_atomic
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.duplicates.chain import (
-    INDEX_FOLDER,
-    SEGMENTS_NAME,
     Chain,
     check_replay,
     extending,
@@ -25,6 +23,7 @@ from tasks.duplicates.chain import (
     save_chain,
     segment_results,
 )
+from tasks.duplicates.segment_files import INDEX_FOLDER, SEGMENTS_NAME
 from tasks.stage import stage
 
 if TYPE_CHECKING:

@@ -47,11 +47,19 @@ class Ledger(BaseModel):
     @property
     def index(self) -> str:
         """Name of its index of duplicates."""
-        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', self.name)}-generation-{self.generation}"
+        return self._index_of(self.generation)
+
+    @property
+    def past_indexes(self) -> list[str]:
+        """Names of the indexes of earlier generations: nothing is compared with them any more."""
+        return [self._index_of(generation) for generation in range(1, self.generation)]
 
     def with_batch(self, number: int, batch: Batch) -> "Ledger":
         """The ledger with another batch in the place of one."""
         return self.model_copy(update={"batches": (*self.batches[:number], batch, *self.batches[number + 1 :])})
+
+    def _index_of(self, generation: int) -> str:
+        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', self.name)}-generation-{generation}"
 
 
 def load_ledger(store: Path, name: str) -> Ledger | None:
@@ -110,11 +118,15 @@ def enter(store: Path, name: str, present: Sequence[str], *, terms: str, seen: I
     return entered
 
 
+def ledgers(store: Path) -> list[Ledger]:
+    """The ledgers of all models, by name."""
+    found = (load_ledger(store, path.stem) for path in sorted((store / LEDGERS_FOLDER).glob("*.json")))
+    return [ledger for ledger in found if ledger is not None]
+
+
 def unique_results(store: Path) -> list[InputRecord]:
     """Results of dedup that any ledger stands on."""
-    paths = sorted((store / LEDGERS_FOLDER).glob("*.json"))
-    ledgers = [load_ledger(store, path.stem) for path in paths]
-    return [batch.unique for ledger in ledgers if ledger for batch in ledger.batches if batch.unique]
+    return [batch.unique for ledger in ledgers(store) for batch in ledger.batches if batch.unique]
 
 
 def _batch(store: Path, name: str, lines: list[str], arrived_at: str | None = None) -> Batch:

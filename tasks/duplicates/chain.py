@@ -5,7 +5,7 @@ killed between the two leaves the old chain; the same run started again finds it
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +15,9 @@ from params.dedup import DedupParams
 from params.errors import ParameterError, StoreError
 from tasks.artifacts.digest import digest_value, write_atomic
 from tasks.artifacts.lock import locked
+from tasks.duplicates.segment_files import INDEX_FOLDER, SEGMENTS_NAME
 
 INDEXES_FOLDER = "indexes"
-INDEX_FOLDER = "index"
-"""Of a result of dedup: the segment it adds."""
-SEGMENTS_NAME = "segments.json"
-"""In a result: fingerprints of the results that hold its index's segments, oldest first; null for its own."""
-
 HASHING = 2
 """Number of the way in which signatures.py makes hashes: those of different ways cannot be compared."""
 
@@ -131,12 +127,29 @@ def segment_results(result: Path) -> list[str]:
     return [name or result.name for name in names]
 
 
-def results_in_use(store: Path) -> set[str]:
-    """Fingerprints of the results of dedup that an index stands on now."""
+def chain_names(store: Path) -> list[str]:
+    """Names of all indexes, in order."""
+    return sorted(path.stem for path in (store / INDEXES_FOLDER).glob("*.json"))
+
+
+def chains(store: Path) -> list[Chain]:
+    """Every index, by name."""
+    found = (_load(_path(store, name)) for name in chain_names(store))
+    return [chain for chain in found if chain is not None]
+
+
+def drop_chain(store: Path, name: str) -> None:
+    """Forget an index; the results that hold it are gc's to remove. A run that compares with it begins again."""
+    path = _path(store, name)
+    with locked(path.with_suffix(".lock")):
+        path.unlink(missing_ok=True)
+
+
+def results_in_use(store: Path, *, without: Sequence[str] = ()) -> set[str]:
+    """Fingerprints of the results of dedup that an index stands on now, but for some indexes."""
     used: set[str] = set()
-    for path in sorted((store / INDEXES_FOLDER).glob("*.json")):
-        chain = _load(path)
-        if chain is not None and chain.links:
+    for chain in chains(store):
+        if chain.links and chain.name not in without:
             used |= set(segment_results(store / "dedup" / chain.links[-1].fingerprint))
     return used
 

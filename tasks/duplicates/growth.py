@@ -11,18 +11,9 @@ from params.dedup import DedupParams
 from tasks.duplicates.arrays import create_array, save_array
 from tasks.duplicates.clusters import Indices
 from tasks.duplicates.descriptions import Descriptions
-from tasks.duplicates.index import (
-    DIGEST_NUMBERS,
-    DIGESTS,
-    KEYS,
-    MEMBERS,
-    MINIMA,
-    OWNERS,
-    SURVIVORS,
-    Index,
-    Segment,
-)
+from tasks.duplicates.index import Index, Segment
 from tasks.duplicates.names import write_names
+from tasks.duplicates.segment_files import DIGEST_NUMBERS, DIGESTS, KEYS, MEMBERS, MINIMA, OWNERS, SURVIVORS
 from tasks.duplicates.verdicts import Verdicts
 
 

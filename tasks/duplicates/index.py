@@ -16,10 +16,8 @@ import numpy as np
 from tasks.duplicates.arrays import Array, load_array
 from tasks.duplicates.clusters import MAX_COMPARED, Flags, Indices
 from tasks.duplicates.names import Names
+from tasks.duplicates.segment_files import DIGEST_NUMBERS, DIGESTS, KEYS, MEMBERS, MINIMA, OWNERS, SURVIVORS
 from tasks.text.kernels import Codes, Hashes
-
-DIGESTS, DIGEST_NUMBERS, SURVIVORS = "digests.npy", "digest_numbers.npy", "survivors.npy"
-MINIMA, OWNERS, KEYS, MEMBERS = "minima.npy", "owners.npy", "keys.npy", "members.npy"
 
 
 class Segment:

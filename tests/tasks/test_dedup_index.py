@@ -21,7 +21,9 @@ from tasks.context import Run
 from tasks.dedup import dedup, extend_index
 from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import read_batches, shard_name, shard_writer
-from tasks.duplicates.chain import INDEX_FOLDER, SEGMENTS_NAME, read_chain, results_in_use
+from tasks.duplicates.chain import drop_chain, read_chain, results_in_use
+from tasks.duplicates.overview import overviews
+from tasks.duplicates.segment_files import INDEX_FOLDER, SEGMENTS_NAME
 
 PARAMS = DedupParams(index="news")
 WORDS = [f"word{number}" for number in range(60)]
@@ -265,6 +267,27 @@ def test_an_index_stands_on_few_results_and_says_which(days):
         if result.fingerprint not in used:
             shutil.rmtree(result.folder)
     assert places(days.add(days.cleaned({"tue": ["text 0", "text 5", "text 9"]}))) == ["tue:3"]
+
+
+def test_the_overview_tells_batches_texts_and_where_an_index_lies(days):
+    results = [days.add(days.cleaned({f"day{n}": [f"text {n}", f"text {n - 1}", ""]})) for n in range(1, 6)]
+    days.add(days.cleaned({"mon": []}), DedupParams(index="books"))
+    books, news = overviews(days.run.store.root)
+    assert (books.name, len(books.batches), books.num_texts, books.gone) == ("books", 1, 0, ())
+    assert (news.name, news.batches) == ("news", tuple(result.fingerprint for result in results))
+    assert news.num_texts == 6  # "text 0" to "text 5"; the empty ones are remembered by none
+    assert {*news.segments, *books.segments} == results_in_use(days.run.store.root)
+    folders = [days.run.store.folder("dedup", segment) / INDEX_FOLDER for segment in news.segments]
+    assert news.size_bytes == sum(path.stat().st_size for folder in folders for path in folder.iterdir())
+    shutil.rmtree(days.run.store.folder("dedup", news.segments[0]))
+    assert overviews(days.run.store.root)[1].gone == news.segments[:1]
+
+
+def test_a_dropped_index_knows_nothing(days):
+    days.add(days.cleaned({"mon": ["one"]}))
+    drop_chain(days.run.store.root, "news")
+    assert overviews(days.run.store.root) == []
+    assert places(days.add(days.cleaned({"tue": ["one"]}))) == ["tue:1"]
 
 
 def test_exact_duplicates_alone_can_be_indexed(days):
