@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 _SECRETS = ("key", "secret", "token", "password", "passwd", "pwd", "credential", "connection_string", "sas")
 
@@ -10,6 +11,21 @@ def check_url(url: str, field: str) -> None:
     """Raise ValueError where a URL holds a password."""
     if "://" in url and ":" in url.partition("://")[2].partition("/")[0].rpartition("@")[0]:
         raise ValueError(f"the URL of {field} holds a password, which would be logged; use the store's environment")
+
+
+def is_web_folder(url: str) -> bool:
+    """Whether a URL names a folder of a web server, whose page of links, if it shows any, is no list of files."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and (not parts.path or parts.path.endswith("/")) and not parts.query
+
+
+def check_no_web_folder(url: str) -> None:
+    """Raise ValueError where a URL names a folder of a web server."""
+    if is_web_folder(url):
+        raise ValueError(
+            f"{url} is a folder of a web server, which cannot list its files; name each file as a source of its own "
+            "(of a page that ends so: …/index.html), or fetch the folder first"
+        )
 
 
 def check_options(options: dict[str, Any]) -> None:

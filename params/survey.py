@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from params.base import Params
-from params.place import check_options, check_url
+from params.place import check_no_web_folder, check_options, check_url
 
 _COMPRESSED = "{,.gz,.bz2,.xz,.zst}"
 DEFAULT_INCLUDE = (
@@ -26,8 +26,9 @@ class PlaceParams(Params):
     """How the store behind a URL is reached: {endpoint_url: …}, {anon: true}; secrets go into its environment."""
 
     @model_validator(mode="after")  # of the model and not of the field, whose value an error would repeat
-    def _url_holds_no_password(self) -> Self:
+    def _url_holds_no_password_and_is_no_web_folder(self) -> Self:
         check_url(self.path, "path")
+        check_no_web_folder(self.path)
         return self
 
     @field_validator("storage_options")

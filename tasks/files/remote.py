@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from params.errors import SourceError
+from params.place import is_web_folder
 from tasks.files.connection import connect, explained
 
 _OF_THE_FILE = (FileNotFoundError, PermissionError)
@@ -92,6 +93,11 @@ def list_remote(root: RemoteRoot) -> list[RemoteEntry]:
             info = filesystem.info(base)
         except TypeError as error:  # its client is made now
             raise SourceError(f"{root.url}: {error}; check survey.sources storage_options") from None
+        if is_web_folder(info.get("url", "")):
+            raise SourceError(
+                f"{root.url}: leads to {info['url']}, a folder of a web server, which cannot list its files; "
+                "name each file as a source of its own in survey.sources, or fetch the folder first"
+            )
         if info["type"] == "file":
             return [_entry("", info)]
         found = filesystem.find(base, detail=True)

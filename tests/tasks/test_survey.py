@@ -167,6 +167,15 @@ def test_a_password_in_a_url_is_refused():
     SourceParams(name="a", path="s3://bucket/a@b:c/x")
 
 
+@pytest.mark.parametrize("path", ["http://host/texts/", "https://host", "https://host/"])
+def test_a_folder_of_a_web_server_is_refused_and_the_remedy_named(path: str):
+    with pytest.raises(ValidationError, match=f"{path} is a folder of a web server.*name each file"):
+        SourceParams(name="a", path=path)
+    SourceParams(name="a", path="https://host/texts/a.txt")
+    SourceParams(name="a", path="https://host/texts/?file=a.txt")
+    SourceParams(name="a", path="s3://host/texts/")
+
+
 @pytest.mark.parametrize(
     "source", [{"path": "https://u:TOP-SECRET@host/x"}, {"path": "s3://b", "storage_options": {"key": "TOP-SECRET"}}]
 )

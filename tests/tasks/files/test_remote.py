@@ -5,7 +5,10 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +212,28 @@ def test_a_file_url_is_a_local_path(tmp_path: Path):
     root = source_root(SourceParams(name="x", path=f"file://{tmp_path}"))
     assert root == tmp_path
     assert locate(root, "a b.txt") == tmp_path / "a b.txt"
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[str]:
+    """The address of a web server on a folder `texts`; it leads /texts to /texts/ and shows a page of links there."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.jsonl.gz").write_bytes(FILES["a.jsonl.gz"])
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_file_of_a_web_server_is_a_source_and_a_folder_of_one_is_not(website: str):
+    root = RemoteRoot.of(f"{website}/texts/a.jsonl.gz", {})
+    (entry,) = list_remote(root)
+    assert (entry.path, entry.size_bytes) == ("", len(FILES["a.jsonl.gz"]))
+    assert RemoteFile(root, "").open().read() == FILES["a.jsonl.gz"]
+    with pytest.raises(SourceError, match=r"/texts: leads to http://.*/texts/, a folder of a web server.*name each"):
+        list_remote(RemoteRoot.of(f"{website}/texts", {}))
