@@ -40,17 +40,12 @@ def split(params: SplitParams, unique: Manifest, *, out: Path, run: Run) -> Metr
     )
 
 
-def side_of(doc_id: str, params: SplitParams) -> str:
-    """The split of a document: a function of its id, the salt and the shares.
+def sides_of(ids: Sequence[bytes], params: SplitParams) -> npt.NDArray[np.uint8]:
+    """The place in SPLITS of each document: a function of its id, the salt and the shares.
 
     Validation lies at the lower end of the hash and test at the upper, so that a larger share takes documents from
     training and never from the other.
     """
-    return SPLITS[_sides_of([doc_id.encode()], params)[0]]
-
-
-def _sides_of(ids: Sequence[bytes], params: SplitParams) -> npt.NDArray[np.uint8]:
-    """The place in SPLITS of each document."""
     salt, digest = f"{params.salt}\0".encode(), xxhash.xxh3_64_intdigest
     hashes = np.array([digest(salt + doc_id) for doc_id in ids], np.uint64)
     sides = np.where(_are_below(hashes, 1 - params.test), _TRAIN, _TEST)
@@ -68,7 +63,7 @@ def _split_shard(shard: Path, *, params: SplitParams, out: Path) -> Counter[str]
     with ExitStack() as files:
         writers: dict[str, pa.RecordBatchFileWriter] = {}
         for batch in read_batches(shard):
-            sides = _sides_of(batch.column("id").cast(pa.binary()).to_pylist(), params)
+            sides = sides_of(batch.column("id").cast(pa.binary()).to_pylist(), params)
             for number in np.unique(sides).tolist():
                 side, chosen = SPLITS[number], sides == number
                 if side not in writers:

@@ -64,8 +64,13 @@ def all_figures(losses: DocumentLosses, bootstrap: Bootstrap) -> dict[str, Any]:
 
 def bootstrap_ratio(numerators: Floats, denominators: Floats | Ints, bootstrap: Bootstrap) -> tuple[float, float]:
     """Percentile interval of sum(numerators) / sum(denominators) when the pairs are drawn anew."""
+    return interval(resampled_ratios(numerators, denominators, bootstrap), bootstrap)
+
+
+def interval(resampled: Floats, bootstrap: Bootstrap) -> tuple[float, float]:
+    """Percentile interval of a figure from its values in the resamples, those without one (NaN) left out."""
     tail = (1 - bootstrap.confidence) / 2
-    low, high = np.nanquantile(resampled_ratios(numerators, denominators, bootstrap), [tail, 1 - tail])
+    low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
 

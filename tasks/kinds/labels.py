@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.figures import Bootstrap
+from tasks.evaluation.figures import Bootstrap, interval
 from tasks.kinds.rows import Floats, Ints, RowScores
 
 _BINS = 15
@@ -101,9 +101,8 @@ def _of_label(place: int, whole: _Tally, resampled: _Tally, bootstrap: Bootstrap
 
 
 def _with_interval(name: str, whole: Floats, resampled: Floats, bootstrap: Bootstrap) -> dict[str, float]:
-    tail = (1 - bootstrap.confidence) / 2
-    low, high = np.nanquantile(resampled, [tail, 1 - tail])
-    return {key: round(float(value), _DIGITS) for key, value in zip(_ends(name), (whole[0], low, high), strict=True)}
+    values = (whole[0], *interval(resampled, bootstrap))
+    return {key: round(float(value), _DIGITS) for key, value in zip(_ends(name), values, strict=True)}
 
 
 def _ends(name: str) -> Sequence[str]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tasks.evaluation.figures import Bootstrap, bootstrap_ratio
+from tasks.evaluation.losses import Floats
 from tasks.report.bars import Interval, interval_chart
 from tasks.report.markup import Html, Part, figure, join, table, tag
 from tasks.report.numerals import figure as number
@@ -17,7 +18,7 @@ from tasks.report.words import Words, documents, stage_words
 
 _FEW = 10
 """Documents: of fewer an interval shows nothing."""
-_SAMPLES, _CONFIDENCE, _SEED = 1_000, 0.95, 1
+_BOOTSTRAP = Bootstrap(samples=1_000, confidence=0.95, seed=1)
 _FIGURES = (
     ("clean", "docs_kept"),
     ("shard", "train_tokens"),
@@ -31,7 +32,6 @@ _FIGURES = (
     ("evaluate", "classification.accuracy"),
     ("evaluate", "classification.macro_f1"),
 )
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ def comparison_body(run: RunResults, other: RunResults, *, role: Words) -> Html:
             (3, Words("it is worse", "本次更差")),
             (6, Words("no difference shown", "差异不显著")),
         ]
+        sure = f"{_BOOTSTRAP.confidence:.0%}"
         note = Words(
-            f"Paired bootstrap over the test documents of both, {_CONFIDENCE:.0%} intervals; left of the line: better.",
-            f"对两次运行共有的测试文档做配对自助抽样，{_CONFIDENCE:.0%} 区间；虚线左侧为更好。",
+            f"Paired bootstrap over the test documents of both, {sure} intervals; left of the line: better.",
+            f"对两次运行共有的测试文档做配对自助抽样，{sure} 区间；虚线左侧为更好。",
         )
         chart = interval_chart(rows, legend=legend, zero=True)
         parts.append(
@@ -100,11 +101,9 @@ def paired(run: RunResults, other: RunResults) -> Iterator[Paired]:
 
 def _resampled(name: str, saved: Floats, sizes: Floats) -> Paired:
     """Documents are drawn anew, both losses of each together (Koehn 2004)."""
-    random = np.random.Generator(np.random.PCG64(_SEED))
-    drawn = random.multinomial(len(saved), np.full(len(saved), 1 / len(saved)), size=_SAMPLES)
-    low, high = np.quantile((drawn @ saved) / (drawn @ sizes), [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    low, high = bootstrap_ratio(saved, sizes, _BOOTSTRAP)
     bits = math.log(2)
-    return Paired(name, len(saved), float(saved.sum() / sizes.sum()) / bits, float(low) / bits, float(high) / bits)
+    return Paired(name, len(saved), float(saved.sum() / sizes.sum()) / bits, low / bits, high / bits)
 
 
 def _losses(run: RunResults) -> dict[tuple[str, int], tuple[str, float]]:

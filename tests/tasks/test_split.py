@@ -15,7 +15,7 @@ from tasks.artifacts.manifest import Manifest
 from tasks.context import Run
 from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import read_batches, shard_name, shard_writer
-from tasks.split import SPLITS, side_of, split
+from tasks.split import SPLITS, sides_of, split
 
 Seal = Callable[..., Manifest]
 PARAMS = SplitParams(validation=0.1, test=0.2)
@@ -43,6 +43,10 @@ def rows(folder: Path) -> list[dict[str, object]]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def side_of(doc_id: str, params: SplitParams) -> str:
+    return SPLITS[sides_of([doc_id.encode()], params)[0]]
 
 
 def numbers(folder: Path) -> dict[str, set[object]]:
