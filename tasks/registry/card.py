@@ -77,7 +77,7 @@ def card_head(story: Story) -> dict[str, Any]:
 
 
 def _summary(story: Story, language: Language) -> str:
-    architecture, parameters, tokens = story.config["model_type"], story.stop["parameters"], story.stop["tokens"]
+    architecture, parameters, tokens = story.config["model_type"], story.stop["parameters"], story.tokens
     kind, measured = said(_kind(story), language), said(_measured(story), language)
     if language == "en":
         begun = "trained further from given weights" if story.has_given_weights else "trained from scratch"

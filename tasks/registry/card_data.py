@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from params.privacy import PrivacyParams
+from tasks.artifacts.manifest import Manifest
 from tasks.registry.markdown import row
 from tasks.registry.story import Story
 from tasks.report.documents import SELECTING, reasons_of
@@ -67,6 +68,7 @@ def data_lines(story: Story, language: Language) -> Iterator[str]:
         yield t(
             f"Documents: {documents}. Training text: {tokens} tokens.", f"文档：{documents}。训练文本：{tokens} 词元。"
         )
+    yield from _examples(story, language)
 
 
 def training_lines(story: Story, language: Language) -> Iterator[str]:
@@ -80,7 +82,9 @@ def training_lines(story: Story, language: Language) -> Iterator[str]:
     )
     sizes = {label: next((config[n] for n in names if n in config), None) for label, names in _SHAPES.items()}
     yield "- " + ", ".join(f"{said(label, language)} {value:,}" for label, value in sizes.items() if value is not None)
-    yield t(f"- {stop['steps']:,} steps, {stop['tokens']:,} tokens", f"- {stop['steps']:,} 步，{stop['tokens']:,} 词元")
+    if len(story.phases) < 2:
+        steps, tokens = f"{stop['steps']:,}", f"{stop['tokens']:,}"
+        yield t(f"- {steps} steps, {tokens} tokens", f"- {steps} 步，{tokens} 词元")
     verdict = stop["verdict"]
     chinese = VERDICTS[verdict].zh if verdict in VERDICTS else verdict
     yield t(
@@ -88,6 +92,7 @@ def training_lines(story: Story, language: Language) -> Iterator[str]:
         f"- 由 {stop['rule']} 结束：{stop['reason']}（结论：{chinese}）",
     )
     yield from _taken(story, language)
+    yield from _phases(story, language)
     if story.curve:
         yield ""
         head = (t("step", "步"), t("tokens", "词元"), t("training loss", "训练损失"), t("validation loss", "验证损失"))
@@ -96,6 +101,44 @@ def training_lines(story: Story, language: Language) -> Iterator[str]:
             loss = f"{point['loss']:.4f}" if point.get("loss") is not None else "-"
             tokens = f"{point['tokens']:,}" if point.get("tokens") is not None else "-"
             yield from row((f"{point['step']:,}", tokens, loss, f"{point['val_loss']:.4f}"))
+
+
+def _phases(story: Story, language: Language) -> Iterator[str]:
+    """Each phase, where there are several; the curve is that of the last."""
+    if len(story.phases) < 2:
+        return
+    t = partial(choose, language)
+    yield ""
+    head = (t("phase", "阶段"), t("objective", "目标"), t("steps", "步"), t("tokens", "词元"), t("ended by", "结束于"))
+    yield from row(head, "llrrl")
+    for phase in story.phases:
+        counts, facts = phase.metrics.counts, phase.metrics.facts
+        done = (f"{counts['steps']:,}", f"{counts['tokens']:,}")
+        yield from row(
+            (_part(phase), phase.params["objective"], *done, f"{facts['stop_rule']}: {facts['stop_reason']}")
+        )
+    yield ""
+    yield t(f"The curve of the phase {_part(story.phases[-1])}:", f"阶段 {_part(story.phases[-1])} 的曲线：")
+
+
+def _examples(story: Story, language: Language) -> Iterator[str]:
+    """What phases learned from beside text."""
+    if not story.examples:
+        return
+    t = partial(choose, language)
+    yield ""
+    counted = (t("rows", "行数"), t("learned from", "用于学习"), t("held out", "留出"), t("set aside", "剔除"))
+    yield from row((t("examples of", "样例所属阶段"), *counted, "SHA-256"), "lrrrrl")
+    for made in story.examples:
+        names = ("examples_in", "train_examples", "validation_examples", "examples_rejected")
+        counts = (f"{made.metrics.counts[name]:,}" for name in names)
+        digests = (f"`{source['path'][:16]}`" for source in made.params["sources"])
+        yield from row((_part(made), *counts, ", ".join(digests)))
+
+
+def _part(made: Manifest) -> str:
+    """The name of the phase that a result belongs to."""
+    return made.stage.partition(".")[2] or made.stage
 
 
 def _taken(story: Story, language: Language) -> Iterator[str]:

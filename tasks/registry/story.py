@@ -59,10 +59,24 @@ class Story:
         return next((result.metrics.counts for result in self.results if result.stage == stage), {})
 
     @property
+    def phases(self) -> list[Manifest]:
+        """The trainings that it went through, one after the other."""
+        return [result for result in self.results if work_of(result.stage) == "train"]
+
+    @property
+    def examples(self) -> list[Manifest]:
+        """The examples that phases learned from."""
+        return [result for result in self.results if work_of(result.stage) == "encode"]
+
+    @property
+    def tokens(self) -> int:
+        """Of all phases together."""
+        return sum(phase.metrics.counts.get("tokens", 0) for phase in self.phases)
+
+    @property
     def has_given_weights(self) -> bool:
         """Whether training began with weights that were there before."""
-        trained = [result for result in self.results if work_of(result.stage) == "train"]
-        return any((result.params.get("model") or {}).get("from_weights") for result in trained)
+        return any((phase.params.get("model") or {}).get("from_weights") for phase in self.phases)
 
 
 def tell(

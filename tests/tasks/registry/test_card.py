@@ -112,6 +112,40 @@ def test_both_cards_tell_the_same_numbers(story):
     assert [line[:1] for line in english if line[:1] in "|#-`"] == [line[:1] for line in chinese if line[:1] in "|#-`"]
 
 
+@pytest.fixture
+def told(story, tmp_path):
+    """A story of two phases, the second of which learned from examples."""
+    facts = {"stop_rule": "max_steps", "stop_reason": "done", "hardware": "A processor"}
+    counts = {"examples_in": 10, "train_examples": 7, "validation_examples": 2, "examples_rejected": 1}
+    made = [
+        result(
+            "train.words", tmp_path, {"objective": "language_model"}, counts={"steps": 9, "tokens": 900}, facts=facts
+        ),
+        result("encode.labels", tmp_path, {"sources": [{"path": "cd" * 32}]}, counts=counts),
+        result("train.labels", tmp_path, {"objective": "classify"}, counts={"steps": 5, "tokens": 1_000}, facts=facts),
+    ]
+    return dataclasses.replace(story, results=made)
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("en", "| labels | 10 | 7 | 2 | 1 | `cdcdcdcdcdcdcdcd` |"),
+        ("en", "| words | language_model | 9 | 900 | max_steps: done |"),
+        ("en", "| labels | classify | 5 | 1,000 | max_steps: done |"),
+        ("en", "The curve of the phase labels:"),
+        ("zh", "阶段 labels 的曲线："),
+    ],
+)
+def test_a_card_of_several_phases_tells_each_and_its_examples(told, language, line):
+    assert line in model_card(told, language).splitlines()
+
+
+def test_the_tokens_of_all_phases_are_counted_in_both_cards_alike(told):
+    assert "trained from scratch on 1,900 tokens" in model_card(told)
+    test_both_cards_tell_the_same_numbers(told)
+
+
 def test_the_hub_reads_the_head_with_its_figures(story):
     card = ModelCard(model_card(story))
     assert card.data.language == ["en", "zh"]
