@@ -4,7 +4,7 @@ import logging
 
 from flows.arrivals import Arrived
 from flows.pipeline import Candidate, Prepared, learn
-from flows.weighing import Case
+from flows.weighing import Case, is_judged_by_rows
 from params.pipeline import PipelineParams
 from tasks.adopt import AdoptParams, adopt, base_of
 from tasks.artifacts.manifest import Manifest
@@ -35,8 +35,8 @@ def prepare(p: PipelineParams, case: Case, arrived: Arrived, run: Run) -> Prepar
     return Prepared(arrived.files, gathered, gathered, decontaminate(p.decontaminate, splits, run=run))
 
 
-def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candidate | None:
-    """Train from the champion or from scratch, as was judged, and assemble the bundle; None where there can be none."""
+def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candidate:
+    """Train from the champion or from scratch, as was judged, and assemble the bundle."""
     sizes = sizes_by_source(prepared.splits.paths("train/*.arrow"))
     if case.champion is None or not case.is_warm:
         return learn(whole_recipe(p, sizes), prepared, run)
@@ -53,8 +53,11 @@ def renew(p: PipelineParams, case: Case, prepared: Prepared, run: Run) -> Candid
 def compare_with_champion(
     p: PipelineParams, case: Case, candidate: Candidate, prepared: Prepared, run: Run
 ) -> Comparison | None:
-    """Both models on the same held-out documents, old and new; None where there is no champion."""
-    if case.champion is None:
+    """Both models on the same held-out documents, old and new; None where there is no champion.
+
+    Models that go on with no text are compared by the gate alone, on the same held-out rows.
+    """
+    if case.champion is None or is_judged_by_rows(p):
         return None
     measured = evaluate.named("champion")(p.evaluate, _adopted(case, run), prepared.splits, run=run)
     losses = (read_losses(made.folder / "documents" / "test.arrow") for made in (candidate.evaluation, measured))

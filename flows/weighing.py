@@ -6,8 +6,9 @@ from typing import Any
 
 from flows.arrivals import Arrived
 from flows.phases import encode_phase
+from params.objective import BY_ROWS, FROM_EXAMPLES
 from params.pipeline import PipelineParams
-from tasks.adopt import AdoptParams, Version, adopt, find_versions
+from tasks.adopt import AdoptParams, Version, adopt, base_of, find_versions
 from tasks.arrivals.withdrawal import WithdrawnFile, find_withdrawn
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.context import Run
@@ -49,7 +50,7 @@ def weigh(p: PipelineParams, champion: Version | None, arrived: Arrived, run: Ru
     ]
     withdrawn = _withdrawn(champion, arrived)
     adopted = None
-    if champion is not None and sizes[0]:
+    if champion is not None and sizes[0] and not is_judged_by_rows(p):
         adopted = adopt(AdoptParams(address=champion.address, digest=champion.digest), run=run)
     situation = Situation(
         new_bytes=sizes[0],
@@ -58,13 +59,19 @@ def weigh(p: PipelineParams, champion: Version | None, arrived: Arrived, run: Ru
         age_days=champion.age_days if champion is not None else 0.0,
         champion_bits_per_byte=champion.bits_per_byte if champion is not None else 0.0,
         old_bytes_per_token=_old_bytes_per_token(champion),
-        new_text=_measure(p, adopted, new, run) if adopted is not None else None,
+        new_text=_counted(champion) if adopted is None and sizes[0] else _measure(p, adopted, new, run),
+        has_base=champion is None or _has_base(p, champion, run),
         new_examples=_new_examples(p, champion, run) if champion is not None else 0,
         withdrawn_docs=sum(file.num_docs for file in withdrawn),
     )
     judgement = judge(p.retrain, situation)
     log.info("retrain: %s", judgement)
     return Case(champion, adopted, tuple(found.digest for found in new), situation, tuple(withdrawn), judgement)
+
+
+def is_judged_by_rows(p: PipelineParams) -> bool:
+    """Whether the model goes on with no text, so that text can tell nothing of it."""
+    return p.steps[-1].objective in BY_ROWS
 
 
 def versions_that_saw(withdrawn: tuple[WithdrawnFile, ...], name: str, run: Run) -> list[dict[str, Any]]:
@@ -122,7 +129,21 @@ def _old_bytes_per_token(champion: Version | None) -> float | None:
     return made[-1].metrics.values["bytes_per_token"] if made else None
 
 
-def _measure(p: PipelineParams, adopted: Manifest, new: tuple[Manifest, ...], run: Run) -> NewText | None:
+def _has_base(p: PipelineParams, champion: Version, run: Run) -> bool:
+    """Whether training can go on from what the champion was before it learned its examples, where it has to."""
+    adapts = all(step.objective in FROM_EXAMPLES for step in p.steps)
+    return adapts or not is_judged_by_rows(p) or base_of(champion, run.store) is not None
+
+
+def _counted(champion: Version | None) -> NewText | None:
+    """What is known of new text without asking the champion."""
+    bytes_per_token = _old_bytes_per_token(champion)
+    return None if bytes_per_token is None else NewText(None, bytes_per_token)
+
+
+def _measure(p: PipelineParams, adopted: Manifest | None, new: tuple[Manifest, ...], run: Run) -> NewText | None:
+    if adopted is None:
+        return None
     gathered = gather.named("new")(GatherParams(), *new, run=run)
     params = ProbeParams(max_documents=p.retrain.probe_documents, max_document_bytes=p.evaluate.max_document_bytes)
     found = probe(params, adopted, gathered, run=run).metrics

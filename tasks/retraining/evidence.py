@@ -13,8 +13,10 @@ _Test = tuple[float, float | None, str]
 class NewText:
     """What new text costs the champion."""
 
-    bits_per_byte: float
+    bits_per_byte: float | None
+    """None where the champion goes on with no text: a classifier, an encoder-decoder."""
     bytes_per_token: float
+    """Of the champion's tokenizer, on old text where the champion cannot be asked."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Situation:
     """None where nothing is new."""
     new_examples: int = 0
     """Rows of examples that the champion has not seen."""
+    has_base: bool = True
+    """False where training cannot go on from what the champion was before it learned from examples."""
     withdrawn_docs: int = 0
     """Documents that the champion has learned from and that are gone."""
 
@@ -49,9 +53,10 @@ class Situation:
         return bool(self.new_examples and not self.new_bytes)
 
     @property
-    def drift(self) -> float:
-        """Bits per byte that new text costs more."""
-        return self.new_text.bits_per_byte - self.champion_bits_per_byte if self.new_text else 0.0
+    def drift(self) -> float | None:
+        """Bits per byte that new text costs more; None where the champion cannot tell."""
+        found = None if self.new_text is None else self.new_text.bits_per_byte
+        return None if found is None else found - self.champion_bits_per_byte
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,12 @@ def _evidence(params: RetrainParams, found: Situation) -> tuple[list[str], list[
 
 def _of_text(params: RetrainParams, found: Situation) -> Iterator[_Test]:
     yield found.new_tokens, params.min_new_tokens, "about {0:,} new tokens, {1:,} asked for"
-    yield found.drift, params.max_drift, "new text costs {0:+.3f} bits per byte more than the test text, limit {1:g}"
+    if found.drift is not None:
+        yield (
+            found.drift,
+            params.max_drift,
+            "new text costs {0:+.3f} bits per byte more than the test text, limit {1:g}",
+        )
 
 
 def _of_examples(params: RetrainParams, found: Situation) -> Iterator[_Test]:
@@ -114,5 +124,7 @@ def _scratch(params: RetrainParams, found: Situation) -> Iterator[str]:
         share = found.new_text.bytes_per_token / found.old_bytes_per_token
         if share < params.scratch_compression:
             yield f"the tokenizer has {share:.2f} times the bytes per token of old text"
+    if not found.has_base:
+        yield "the store no longer has what the champion was before it learned from examples"
     if params.scratch_on_withdrawal and found.withdrawn_docs:
         yield f"the champion has learned from {found.withdrawn_docs:,} documents that were withdrawn"

@@ -40,14 +40,15 @@ def retrain(grown: tuple, *more: str) -> tuple[dict, str]:
     return json.loads(newest.read_text()), done.stdout
 
 
-@pytest.mark.parametrize(("preset", "objective"), [("tiny-classify", "classify"), ("tiny-seq2seq", "seq2seq")])
 @pytest.mark.parametrize("command", [("retrain",), ("up", "--nightly")])
-def test_a_model_that_is_judged_by_rows_is_refused_before_a_server_starts(
-    command, preset: str, objective: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_model_that_fills_gaps_is_refused_before_a_server_starts(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main([*command, preset, "--home", str(tmp_path / "home")]) == 2
-    said = capsys.readouterr().err
-    assert f"training ends with {objective}; bring new examples to encode.sources" in said
+    preset = tmp_path / "gaps.yaml"
+    preset.write_text("extends: tiny\ntrain: {objective: span_corruption, model: {architecture: t5}}\n")
+    assert main([*command, str(preset), "--home", str(tmp_path / "home")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "training ends with span_corruption; add a phase of pairs (objective: seq2seq)" in said
     assert not (tmp_path / "home").exists()
 
 
@@ -109,3 +110,31 @@ def test_a_chat_model_learns_new_examples_from_its_base_and_answers_on_after_new
     assert not second["stages"]["train.pretrain"]["reused"]
     assert pretrain["params"]["model"]["from_weights"] == instruct["params"]["model"]["from_weights"]  # the same base
     assert second["notes"][-1].startswith("version 3 takes the place of champion version 2")
+
+
+@pytest.mark.slow  # trains a classifier four times: two minutes on two cores
+def test_a_classifier_learns_new_rows_and_a_new_label_from_its_base(grown, tmp_path):
+    shell, text = grown
+    rows = tmp_path / "rows.jsonl"
+    told = [{"text": f"Grain {n} is {word}.", "label": word} for n in range(40) for word in ("good", "bad")]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in told))
+    phases = "[{name: pretrain}, {name: tell, objective: classify, stop: {max_epochs: 2}}]"
+    settings = {"release.model_name": "teller", "train.phases": phases, "encode.sources": f"[{{path: '{rows}'}}]"}
+    more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    more += ["--set", "release.gate.min_over_majority=null", "--set", "retrain.min_new_examples=10", *TOLERANT]
+    done = shell(*shell.tiny(text, *more))
+    assert done.returncode == 0, done.stderr
+    assert retrain(grown, *more)[0]["notes"] == ["no training: nothing new since models:/teller/1"]
+    with rows.open("a") as lines:
+        lines.writelines(json.dumps({"text": f"Grain {n} is old.", "label": "old"}) + "\n" for n in range(20))
+    first, _ = retrain(grown, *more)
+    assert first["notes"][0] == "from the champion: 20 new examples"
+    assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/teller/2", True)
+    assert manifest(shell.home, first, "encode.tell")["metrics"]["facts"]["labels"] == "bad, good, old"
+    (text / "z-teller.txt").write_text(NEW_TEXT * 3, encoding="utf-8")
+    second, _ = retrain(grown, *more, "--set", "retrain.min_new_tokens=100")
+    assert second["notes"][0].startswith("from the champion: about ")
+    assert second["model_version"] == "models:/teller/3"
+    pretrain = manifest(shell.home, second, "train.pretrain")
+    assert not second["stages"]["train.pretrain"]["reused"]
+    assert pretrain["params"]["model"]["from_weights"] is not None

@@ -93,3 +93,17 @@ def test_new_examples_are_evidence_without_any_new_text():
     assert not fewer.retrain
     assert fewer.reasons == ("99 new examples, 100 asked for", "the champion is 1.0 days old, limit 30")
     assert judge(PARAMS, replace(found, new_examples=1, age_days=30)).retrain
+
+
+def test_of_a_champion_that_goes_on_with_no_text_new_tokens_are_counted_and_drift_is_not():
+    told = NewText(bits_per_byte=None, bytes_per_token=4.0)
+    few = judge(PARAMS, replace(CALM, new_text=told))
+    assert few.reasons == ("about 500 new tokens, 1,000 asked for", "the champion is 1.0 days old, limit 30")
+    many = judge(PARAMS, replace(CALM, new_text=told, new_bytes=4_000))
+    assert str(many) == "from the champion: about 1,000 new tokens, 1,000 asked for"
+
+
+def test_a_champion_whose_base_is_gone_starts_from_scratch():
+    found = judge(PARAMS, replace(CALM, new_bytes=0, new_text=None, new_examples=10_000, has_base=False))
+    assert found.from_scratch
+    assert found.reasons[-1] == "the store no longer has what the champion was before it learned from examples"
