@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from params.objective import FROM_EXAMPLES, Objective
+from params.objective import BY_ROWS, FROM_EXAMPLES, IN_CHAT
 from params.pipeline import PipelineParams
-from params.train import PhaseParams
+from params.train import PhaseParams, TrainParams
 from tasks.artifacts.manifest import Manifest, work_of
 from tasks.artifacts.record import RUNS_FOLDER, RunRecord
 from tasks.artifacts.store import Store
 from tasks.context import Run
+from tasks.drop_spans import DropSpansParams, drop_spans
 from tasks.encode import encode, place_of
 from tasks.shard import shard
 from tasks.train import train
@@ -82,10 +83,32 @@ def check_examples(p: PipelineParams) -> None:
                 place_of(source)
 
 
-def final_objective(p: PipelineParams, model: Manifest) -> Objective:
-    """What a model learned last."""
+class Asked(NamedTuple):
+    """What a trained model is asked beside text, each as one more input of a stage or none."""
+
+    examples: tuple[Manifest, ...]
+    """What evaluation and release ask."""
+    rows: tuple[Manifest, ...]
+    """The same for export and compress, which ask rows only of models that are judged by them."""
+
+
+def asked_of(p: PipelineParams, learned: Learned, splits: Manifest, *, run: Run) -> Asked:
+    """What the last phase learned from, or test documents with gaps where it learned dropped spans."""
+    last = _final(p, learned.model)
+    if last.objective == "span_corruption":
+        params = DropSpansParams(
+            spans=last.spans, max_words=max(p.shard.context // 2, 8), max_documents=p.evaluate.max_documents
+        )
+        made = (drop_spans(params, splits, run=run),)
+        return Asked(made, made)
+    examples = (learned.blocks,) if last.objective in (*IN_CHAT, *BY_ROWS) else ()
+    return Asked(examples, examples if last.objective in BY_ROWS else ())
+
+
+def _final(p: PipelineParams, model: Manifest) -> TrainParams:
+    """The phase that a model comes from."""
     ends = [phase for phase in p.train.phases if train.named(phase.name).name == model.stage]
-    return p.train.of_phase(ends[0]).objective if ends else p.train.objective
+    return p.train.of_phase(ends[0]) if ends else p.train
 
 
 def encode_phase(p: PipelineParams, phase: PhaseParams | None, tokenizer: Manifest, run: Run) -> Manifest | None:

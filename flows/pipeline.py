@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from prefect import flow
 
-from flows.phases import check_examples, final_objective, has_trained, train_phases
+from flows.phases import asked_of, check_examples, has_trained, train_phases
 from flows.runs import begin_run
 from flows.summary import publish_links, publish_losses_table, publish_stage_table, tag_outcome
 from flows.usage import publish_usage
 from params.load import load_params
-from params.objective import BY_ROWS, IN_CHAT, NOT_RELEASED
 from params.pipeline import PipelineParams, Until
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
@@ -58,7 +57,7 @@ class Outcome:
     record: RunRecord
     manifests: dict[str, Manifest]
     registered: Registered | None
-    """None where the run ended before the registry, or training made a model that is not released."""
+    """None where the run ended before the registry."""
     until: str | None = None
     """The stage that the run was to end with."""
 
@@ -84,16 +83,11 @@ def run_chain(p: PipelineParams, preset: str, overrides: dict[str, Any], *, unti
             candidate = chain(p, run)
         except Reached:
             return conclude(run, None)
-        if candidate is None:
-            return conclude(run, None)
         return conclude(run, register(p.release, candidate.released, candidate.evaluation, run=run))
 
 
-def chain(p: PipelineParams, run: Run) -> Candidate | None:
-    """The stages from raw text to the bundle that may be released; a planning run only walks along them.
-
-    None where training made a model that evaluation and what follows cannot take: the run ends with training.
-    """
+def chain(p: PipelineParams, run: Run) -> Candidate:
+    """The stages from raw text to the bundle that may be released; a planning run only walks along them."""
     check_examples(p)
     check_questions(p.evaluate)
     files = survey(p.survey, run=run)
@@ -106,20 +100,16 @@ def chain(p: PipelineParams, run: Run) -> Candidate | None:
     return learn(p, Prepared(files, cleaned, unique, clean_splits), run)
 
 
-def learn(p: PipelineParams, text: Prepared, run: Run, *, base: Manifest | None = None) -> Candidate | None:
-    """The stages from prepared text to the bundle that may be released, or None as `chain` says.
+def learn(p: PipelineParams, text: Prepared, run: Run, *, base: Manifest | None = None) -> Candidate:
+    """The stages from prepared text to the bundle that may be released.
 
     Training goes on from `base`, where there is one.
     """
     clean_splits = text.splits
     tokenizer = train_tokenizer(p.tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
-    model, blocks = train_phases(p, tokenizer, clean_splits, shards, base=base, run=run)
-    if (objective := final_objective(p, model)) in NOT_RELEASED:
-        log.info("%s: the run ends here: evaluate, export and release take no model of %s", model.stage, objective)
-        return None
-    examples = (blocks,) if objective in (*IN_CHAT, *BY_ROWS) else ()
-    rows = examples if objective in BY_ROWS else ()
+    learned = train_phases(p, tokenizer, clean_splits, shards, base=base, run=run)
+    model, (examples, rows) = learned.model, asked_of(p, learned, clean_splits, run=run)
     model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
     evaluation = evaluate(p.evaluate, model, clean_splits, *examples, run=run)
     graph = export(p.export, model, shards, *rows, run=run)

@@ -27,7 +27,7 @@ class Retrained:
     outcome: Outcome
     case: Case
     comparison: Comparison | None = None
-    """None where nothing was trained, or where there was no champion."""
+    """None where nothing was trained, where there was no champion, and of models that are judged by rows."""
 
 
 @flow(persist_result=False)
@@ -51,8 +51,6 @@ def retrain(preset: str = "quickstart", overrides: dict[str, Any] | None = None)
             return Retrained(conclude(run, None), case)
         prepared = prepare(p, case, arrived, run)
         candidate = renew(p, case, prepared, run)
-        if candidate is None:
-            return Retrained(conclude(run, None), case)
         comparison = compare_with_champion(p, case, candidate, prepared, run)
         hold = comparison.holds if comparison is not None else ()
         registered = register(p.release, candidate.released, candidate.evaluation, run=run, hold=hold)

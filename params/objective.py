@@ -13,10 +13,8 @@ IN_CHAT: tuple[Objective, ...] = ("instruct", "preference")
 """Objectives whose examples are conversations, which a chat template renders."""
 OF_ENCODER_DECODERS: tuple[Objective, ...] = ("span_corruption", "seq2seq")
 """Objectives that need an encoder, as t5 has; the others need a model without one."""
-BY_ROWS: tuple[Objective, ...] = ("classify", "seq2seq")
+BY_ROWS: tuple[Objective, ...] = ("classify", "span_corruption", "seq2seq")
 """Objectives whose models are judged by held-out rows, where others go on writing a text and are judged by that."""
-NOT_RELEASED: tuple[Objective, ...] = ("span_corruption",)
-"""Objectives whose models are there to be trained further: the run ends with training."""
 SENTINEL = "<extra_id_{}>"
 """Spelling of the token that stands for a dropped span, as T5 has it."""
 

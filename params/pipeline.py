@@ -14,7 +14,7 @@ from params.evaluate import EvaluateParams
 from params.export import ExportParams
 from params.ingest import IngestParams
 from params.notify import NotifyParams
-from params.objective import BY_ROWS, FROM_EXAMPLES, IN_CHAT, SENTINEL
+from params.objective import BY_ROWS, FROM_EXAMPLES, IN_CHAT, OF_ENCODER_DECODERS, SENTINEL
 from params.prune import PruneParams
 from params.release import ReleaseParams
 from params.retrain import RetrainParams
@@ -123,7 +123,7 @@ class PipelineParams(Params):
                 f"export.formats: a model that learned {last} is exported as ONNX and safetensors; leave "
                 f"{', '.join(self.export.formats)} out"
             )
-        if last == "seq2seq" and "int4_gptq" in self.compress.variants:
+        if last in OF_ENCODER_DECODERS and "int4_gptq" in self.compress.variants:
             raise ValueError(
                 "compress.variants: int4_gptq knows models without an encoder only; take int4 in its place"
             )
@@ -131,7 +131,7 @@ class PipelineParams(Params):
         if asked.quizzes or asked.harness is not None or asked.canaries is not None:
             raise ValueError(
                 f"evaluate: quizzes, harness and canaries ask a model to write, and training ends with {last}; leave "
-                "them out: it is measured on the rows that encode holds out"
+                f"them out: it is measured on {'held-out rows' if last in FROM_EXAMPLES else 'test text with gaps'}"
             )
         return self
 

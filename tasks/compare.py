@@ -38,6 +38,8 @@ KIND, ROWS_DIGEST = "gristmill.kind", "gristmill.test_digest"
 """The kind of a version, and the name of the held-out rows of one that is judged by those."""
 ANSWERS_DIGEST = "gristmill.answers_digest"
 """Names the conversations that a version was measured on; no such tag, no answers."""
+GAPS = "gristmill.gaps"
+"""Marks a version that learned dropped spans last."""
 _BATCH_TOKENS = 4096
 
 
@@ -92,6 +94,8 @@ def other_kind(new: "ModelVersion", champion: "ModelVersion") -> str | None:
     """Why a model cannot take the champion's place whatever its figures; None where it can."""
     if ANSWERS_DIGEST in champion.tags and ANSWERS_DIGEST not in new.tags:
         return "the champion answers conversations, and this model's training ended with plain text"
+    if GAPS in new.tags and GAPS not in champion.tags:
+        return "the champion writes a text for a text, and this model's training ended with filling gaps"
     return None
 
 

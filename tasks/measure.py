@@ -22,6 +22,7 @@ from tasks.artifacts.record import RunRecord, run_records
 from tasks.artifacts.store import Store
 from tasks.compare import FINGERPRINT, SERVED
 from tasks.context import num_cores
+from tasks.drop_spans import drop_spans
 from tasks.evaluate import check_questions, held_out, held_out_talk
 from tasks.kinds.kind import Kind, kind_of
 from tasks.pull import pull, resolve
@@ -249,8 +250,10 @@ def _talk(on: Sequence[str], subject: Subject, params: EvaluateParams, store: St
 
 
 def _examples_of(record: RunRecord | None, store: Store, objectives: Sequence[str]) -> Manifest | None:
-    """What the last phase of a run with one of these objectives learned from."""
+    """What the last phase of a run with one of these objectives learned from, or texts with gaps where it made some."""
     stages = record.stages if record is not None else {}
+    if (gaps := stages.get(drop_spans.name)) is not None and "seq2seq" in objectives:
+        return store.find(drop_spans.name, gaps.fingerprint)
     made = [store.find(stage, done.fingerprint) for stage, done in stages.items() if work_of(stage) == "encode"]
     found = [result for result in made if result is not None and result.params.get("objective") in objectives]
     return found[-1] if found else None

@@ -14,6 +14,7 @@ from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.compare import ANSWER_LOSSES, LOSSES
 from tasks.compress import PICKED
 from tasks.context import Run, num_cores
+from tasks.drop_spans import drop_spans
 from tasks.evaluate import ANSWERS, ROWS
 from tasks.promote import GATE
 from tasks.stage import stage
@@ -143,6 +144,8 @@ def _judge_by_rows(
         "agreement": round(same / len(rows), _DIGITS),
     }
     facts = {"figure": kind.decisive, kind.figure: figures[kind.figure], "test_digest": rows.digest}
+    if examples.stage == drop_spans.name:
+        facts["gaps"] = len(rows)
     return _Judged(kind.decisive, {"variant": _served(bundle, params), kind.section: figures}, facts)
 
 

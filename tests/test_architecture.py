@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "params")
 BRIDGES = {"stage", "context", "engine", "tracking"}
 """Files in tasks/ that connect stages with Prefect, the store and MLflow."""
-RETRAINING = {"arrive", "adopt", "gather", "probe", "replay"}
-"""Stages of retraining alone, whose parameters come from other sections."""
+BORROWING = {"arrive", "adopt", "gather", "probe", "replay", "drop_spans"}
+"""Stages of some runs alone, whose parameters come from other sections."""
 NO_STAGES = {"register", "pull", "promote", "compare", "alias", "measure"}
 """Verbs that talk to MLflow: nothing they make lies in the store."""
 MAX_FUNCTION_LINES = 50
@@ -26,7 +26,7 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 STAGES = sorted(
     path.stem
     for path in (ROOT / "tasks").glob("*.py")
-    if path.stem not in BRIDGES | NO_STAGES | RETRAINING | {"__init__"}
+    if path.stem not in BRIDGES | NO_STAGES | BORROWING | {"__init__"}
 )
 
 

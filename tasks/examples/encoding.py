@@ -1,6 +1,6 @@
 """Examples of every objective as tokens: what the model reads and, at each position, what it has to answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +15,7 @@ from tasks.examples.template import ChatTemplate, Run
 from tasks.formats.records import Unusable
 from tasks.tokenizer.encoder import Encoder
 from tasks.tokenizer.files import special_ids
+from tasks.tokenizer.sentinels import Sentinels
 
 IGNORED = -100
 """Target of a position that is not learned."""
@@ -205,6 +206,7 @@ class Pairs:
 
     def __init__(self, tokenizer: Path, cut: Cut) -> None:
         self._encoder = Encoder(tokenizer)
+        self._sentinels = Sentinels(self._encoder.reference)
         self._ids = special_ids(tokenizer)
         self._cut = cut
 
@@ -212,7 +214,7 @@ class Pairs:
         """For each row its example, or why there is none."""
         read = [_tried(lambda row=row: read_pair(row)) for row in rows]
         good = [found for found in read if not isinstance(found, Unusable)]
-        texts = iter(_encoded(self._encoder, [text for pair in good for text in (pair.source, pair.target)]))
+        texts = iter(self._tokens([text for pair in good for text in (pair.source, pair.target)]))
         made: list[Example | Unusable] = []
         for found in read:
             if isinstance(found, Unusable):
@@ -222,6 +224,14 @@ class Pairs:
                 example = _tried(lambda s=sides, f=found: _example(f.source, s, self._cut_all))
                 made.append(_with_row(example, {"source": found.source, "target": found.target}))
         return made
+
+    def _tokens(self, texts: Sequence[str]) -> Iterator[Tokens]:
+        """Tokens of texts in which T5's sentinels may be spelled."""
+        parts = [self._sentinels.split(text) for text in texts]
+        plain = iter(_encoded(self._encoder, [part for text in parts for part in text if isinstance(part, str)]))
+        for text in parts:
+            found = [np.array([part], np.uint32) if isinstance(part, int) else next(plain) for part in text]
+            yield np.concatenate([np.empty(0, np.uint32), *found])
 
     def _source(self, tokens: Tokens) -> Side:
         return _unlearned(np.append(tokens, self._ids.end).astype(np.uint32))

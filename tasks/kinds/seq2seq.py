@@ -13,6 +13,7 @@ from tasks.evaluation.comparison import Costs
 from tasks.examples.labelled import read_pair
 from tasks.kinds.kind import SEQ2SEQ, Kind, Measured
 from tasks.kinds.rows import Floats, Rows, RowScores
+from tasks.tokenizer.sentinels import without_sentinels
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +65,7 @@ class PairModel:
             confidence=np.full(len(rows), np.nan),
             nats=self.model.target_nats(sources, targets),
             num_targets=np.array([len(target) for target in targets], np.int64),
-            num_bytes=np.array([len(text.encode()) for text in rows.wanted], np.int64),
+            num_bytes=np.array([len(without_sentinels(text).encode()) for text in rows.wanted], np.int64),
         )
 
 

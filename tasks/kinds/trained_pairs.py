@@ -12,6 +12,7 @@ from tasks.evaluation.language_model import pad_rows
 from tasks.evaluation.trained_model import NO_LIMIT, load_transformers
 from tasks.serving.classifier import batches
 from tasks.tokenizer.files import load_tokenizer, special_ids
+from tasks.tokenizer.sentinels import Sentinels
 
 Floats = npt.NDArray[np.float64]
 _IGNORED = -100
@@ -26,16 +27,16 @@ class TrainedPairs:
 
         model = load_transformers(AutoModelForSeq2SeqLM, folder, threads=threads, weights=weights)
         self.model, self.device = model.to(device), device
-        self.tokenizer, self.ids = load_tokenizer(folder), special_ids(folder)
+        self.texts, self.ids = Sentinels(load_tokenizer(folder)), special_ids(folder)
         self.context = int(getattr(model.config, "n_positions", None) or NO_LIMIT)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, its end token behind them."""
-        return [*self.tokenizer.encode(text, add_special_tokens=False).ids, self.ids.end]
+        return [*self.texts.encode(text), self.ids.end]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, special tokens left out."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """The text of token ids, special tokens but sentinels left out."""
+        return self.texts.decode(tokens)
 
     def target_nats(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Floats:
         """Cross-entropy in nats of each whole target, given its source."""

@@ -44,6 +44,7 @@ STAGES = {
     "train_tokenizer": "训练分词器",
     "shard": "切块",
     "train": "训练",
+    "drop_spans": "挖空",
     "evaluate": "评测",
     "export": "导出",
     "compress": "压缩",

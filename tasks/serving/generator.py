@@ -5,6 +5,7 @@ This file is copied into every release as generate.py. It needs numpy, onnxrunti
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,10 +24,10 @@ ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 SETTINGS, BUNDLE = "generation.json", "bundle.json"
 DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 """Of what graphs read and write, by the name that onnxruntime has for it."""
-_ERRORS_ONLY = 3
 _NUMBERS = {"max-new-tokens": int, "temperature": float, "top-k": int, "top-p": float, "seed": int}
 _GROUP = 16
-_BROKEN = "\ufffd"
+_BROKEN, _PAST = "\ufffd", "past_key_values"
+_GAP = re.compile(r"(<extra_id_\d+>)")
 
 
 class PromptError(ValueError):
@@ -101,13 +102,16 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.enable_mem_pattern = False  # patterns are kept by shape, and prompts come in every length
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = 3  # errors only
         if spin_us is not None:
             options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
         is_whole = (self.folder / GRAPH).is_file()
         self.session = self._open(GRAPH if is_whole else DECODER, options)
         self.encoder = None if is_whole else self._open(ENCODER, options)
         self.takes_positions = any(tensor.name == "position_ids" for tensor in self.session.get_inputs())
+        special = {t.content: n for n, t in self.tokenizer.get_added_tokens_decoder().items() if t.special}
+        self.gaps = {text: n for text, n in special.items() if self.encoder and _GAP.fullmatch(text)}
+        self._hidden = {*special.values()} - {*self.gaps.values()}
 
     def _open(self, name: str, options: Any) -> Any:
         return onnxruntime.InferenceSession(str(self.folder / name), options, providers=["CPUExecutionProvider"])
@@ -122,9 +126,14 @@ class OnnxModel:
         return replace(Sampling(**self.settings.sampling), **changes)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt, led by the begin token; what an encoder reads is ended by the end token instead."""
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        """Token ids of a prompt, led by the begin token; what an encoder reads is ended by the end token instead.
+        There T5's <extra_id_0> … are gaps to fill."""
+        parts = _GAP.split(text) if self.gaps else [text]
+        ids = [n for part in parts for n in ([self.gaps[part]] if part in self.gaps else self._plain(part))]
         return [self.settings.bos_token_id, *ids] if self.encoder is None else [*ids, self.settings.eos_token_id]
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def read(self, prompts: Array) -> dict[str, Array]:
         """What the decoder takes of token ids (batch, time) that the encoder has read."""
@@ -134,8 +143,8 @@ class OnnxModel:
         return {"attention_mask": mask, **dict(zip(names, made, strict=True))}
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, special tokens left out."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """The text of token ids; of special tokens it has sentinels only."""
+        return str(self.tokenizer.decode([n for n in tokens if n not in self._hidden], skip_special_tokens=False))
 
     def logits(self, prompts: Sequence[Sequence[int]]) -> Array:
         """Logits (batch, longest, vocabulary) of token ids without a cache; shorter rows are padded on the right."""
@@ -161,9 +170,8 @@ class OnnxModel:
             raise PromptError(f"num_continuations is {num_continuations}; it must be 1 or more")
         rows = [self.encode(prompt) for prompt in prompts for _ in range(num_continuations)]
         made = self.generate_tokens(rows, self.sampling(**sampling))
-        texts = [
-            "".join(whole_characters(tokens, self.decode, row[-1:])) for row, tokens in zip(rows, made, strict=True)
-        ]
+        pairs = zip(rows, made, strict=True)
+        texts = ["".join(whole_characters(tokens, self.decode, row[-1:])) for row, tokens in pairs]
         return [texts[start : start + num_continuations] for start in range(0, len(texts), num_continuations)]
 
     def stream(self, prompt: str, **sampling: Any) -> Iterator[str]:
@@ -232,7 +240,7 @@ class GrowingCache:
             tokens = np.full((len(tokens), 1), self.model.settings.start_token_id, np.int64)
         feeds = self.model.feeds(tokens, np.ones((len(tokens), total), np.int64)) | self.seen | self.past
         made = dict(zip(self.outputs, self.model.session.run(self.outputs, feeds), strict=True))
-        self.past = {name: made[_present(name)] for name in self.past}
+        self.past = {name: made[name.replace(_PAST, "present")] for name in self.past}
         return np.asarray(made["logits"][:, -1])
 
     def keep(self, rows: list[int]) -> None:
@@ -270,7 +278,7 @@ class _InPlaceCache:
         self.binding = self.model.session.io_binding()
         for name, buffer in self.buffers.items():
             self.binding.bind_ortvalue_input(name, buffer)
-            self.binding.bind_ortvalue_output(_present(name), buffer)
+            self.binding.bind_ortvalue_output(name.replace(_PAST, "present"), buffer)
 
     def _bind_steps(self, rows: int, new: int, total: int) -> None:
         """What steps of `new` tokens read and write; the graph takes a prompt only with a mask of its own length."""
@@ -327,10 +335,7 @@ def whole_characters(
 
 
 def served_folder(path: str | Path, variant: str | None = None) -> Path:
-    """The served folder of a bundle (its served variant unless another is named) or of a served folder itself.
-
-    Raises PromptError with what there is.
-    """
+    """The served folder of a bundle (its served variant unless another is named), or the folder itself if it is one."""
     folder = Path(path)
     if variant is None and any((folder / name).is_file() for name in (GRAPH, DECODER)):
         return folder
@@ -387,12 +392,8 @@ def _floor(logits: Array, top_k: int) -> Any:
 
 def _empty_cache(settings: Settings, rows: int, size: int = 0) -> dict[str, Array]:
     shape = (rows, settings.num_kv_heads, size, settings.head_dim)
-    names = [f"past_key_values.{layer}.{kind}" for layer in range(settings.num_layers) for kind in ("key", "value")]
+    names = [f"{_PAST}.{layer}.{kind}" for layer in range(settings.num_layers) for kind in ("key", "value")]
     return {name: np.zeros(shape, np.float32) for name in names}
-
-
-def _present(past: str) -> str:
-    return past.replace("past_key_values", "present")
 
 
 if __name__ == "__main__":

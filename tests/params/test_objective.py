@@ -10,6 +10,7 @@ SOURCES = {"survey": {"sources": [{"name": "a", "path": "a"}]}}
 CHATS = {"sources": [{"path": "chats.jsonl"}]}
 LABELS = {"train": {"objective": "classify"}, "encode": CHATS}
 PAIRS = {"train": {"objective": "seq2seq", "model": {"architecture": "t5"}}, "encode": CHATS}
+SPANS = {"train": {"objective": "span_corruption", "model": {"architecture": "t5"}}}
 
 
 def pipeline(**sections) -> PipelineParams:
@@ -40,6 +41,11 @@ def pipeline(**sections) -> PipelineParams:
             "quizzes, harness and canaries ask a model to write, and training ends with classify",
         ),
         (PAIRS | {"compress": {"variants": ["int4_gptq"]}}, "int4_gptq knows models without an encoder only"),
+        (SPANS | {"prune": {"drop_layers": 1}}, "prune cuts models .*, and training ends with span_corruption"),
+        (
+            SPANS | {"evaluate": {"canaries": {"texts": ["42"]}}},
+            "leave them out: it is measured on test text with gaps",
+        ),
     ],
 )
 def test_what_cannot_be_learned_is_refused_with_the_remedy(sections, said):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 
@@ -105,6 +106,23 @@ def test_many_texts_at_once_become_what_each_becomes_alone(paired, rows):
     for piece in model.run(prompts, model.sampling(greedy=True, max_new_tokens=12)):
         made[piece.index] += piece.text
     assert made == alone
+
+
+def test_the_served_file_reads_and_writes_gaps_as_training_does(paired, tmp_path):
+    from tokenizers import AddedToken
+
+    from tasks.tokenizer.files import load_tokenizer
+    from tasks.tokenizer.sentinels import Sentinels
+
+    folder = shutil.copytree(paired.graph().folder / "fp32", tmp_path / "fp32")
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_special_tokens([AddedToken(f"<extra_id_{number}>", special=True) for number in range(2)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    model, texts = OnnxModel(folder), Sentinels(tokenizer)
+    for text in ("The <extra_id_0> walks<extra_id_1>.", "今天<extra_id_0>很好<extra_id_7>", "<|endoftext|>", ""):
+        ids = model.encode(text)
+        assert ids == [*texts.encode(text), model.settings.eos_token_id]
+        assert model.decode(ids) == text
 
 
 def test_the_registry_serves_what_the_bundle_writes(paired, released, tracked):
