@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from tasks.artifacts.manifest import work_of
 from tasks.report.bars import Bar, bar_chart
 from tasks.report.documents import SELECTING, Measured, bin_labels, count_rejected, measure_documents, reasons_of
 from tasks.report.markup import Html, Part, details, figure, join, table, tag
@@ -21,7 +22,7 @@ def data_body(run: RunResults) -> Html:
     before = measure_documents(run.results["ingest"]) if _is_here(run, "ingest", "kept/*.arrow") else None
     after = _last_documents(run)
     charts = [*_funnel(run), *_reasons(run), *_lengths(run, before, after), *_languages(after), *_tokenizer(run)]
-    return join([tag("div", *charts, class_="charts"), *_sources(run), *_removed(run)])
+    return join([tag("div", *charts, class_="charts"), *_sources(run), *_examples(run), *_removed(run)])
 
 
 def _funnel(run: RunResults) -> Iterator[Html]:
@@ -148,6 +149,22 @@ def _sources(run: RunResults) -> Iterator[Html]:
         head = [Words("source", "来源"), Words("files", "文件"), Words("size", "大小"), Words("documents", "文档")]
         head += [Words("kept by clean", "清洗后保留"), Words("clean text", "清洗后文本")]
         yield join([tag("h3", Words("Sources", "来源")), table(head, rows)])
+
+
+def _examples(run: RunResults) -> Iterator[Html]:
+    """What phases learned from beside text, and why rows were set aside."""
+    rows = []
+    for stage, made in run.results.items():
+        if work_of(stage) == "encode":
+            counts = made.metrics.counts
+            names = ("examples_in", "train_examples", "validation_examples", "examples_rejected")
+            why = ", ".join(f"{count:,} {rule}" for rule, count in reasons_of(counts).items()) or "–"
+            part = stage.partition(".")[2] or stage
+            rows.append([part, *(f"{counts[name]:,}" for name in names), why])
+    if rows:
+        head = [Words("examples of", "样例所属阶段"), Words("rows", "行数"), Words("learned from", "用于学习")]
+        head += [Words("held out", "留出"), Words("set aside", "剔除"), Words("why", "原因")]
+        yield join([tag("h3", Words("Examples", "样例")), table(head, rows)])
 
 
 def _removed(run: RunResults) -> Iterator[Html]:

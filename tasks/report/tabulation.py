@@ -1,7 +1,7 @@
 """Any tree of results as tables, for sections of an evaluation that nobody has written a view for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.report.numerals import figure
@@ -37,7 +37,7 @@ def tables_of(tree: Mapping[str, Any], title: tuple[Said, ...] = ()) -> Iterator
             else:
                 yield from tables_of(value, below)
         elif isinstance(value, Sequence) and value and all(isinstance(one, Mapping) for one in value):
-            yield _grouped({str(at): one for at, one in enumerate(value, 1)}, below)
+            yield _listed(value, below)
 
 
 def _is_group(tree: Mapping[str, Any]) -> bool:
@@ -54,6 +54,17 @@ def _grouped(tree: Mapping[str, Mapping[str, Any]], title: tuple[Said, ...]) -> 
     columns = list(dict.fromkeys(key for part in folded.values() for key in part))
     rows = tuple((name, *(part.get(key, "–") for key in columns)) for name, part in folded.items())
     return Table(title, ("", *(figure_words(key) for key in columns)), rows)
+
+
+def _listed(rows: Sequence[Mapping[str, Any]], title: tuple[Said, ...]) -> Table:
+    """Each row under what it holds first, where that is a name of its own, else under its number."""
+    first = next(iter(rows[0]), "")
+    names = [row.get(first) for row in rows]
+    if len({name for name in names if isinstance(name, str)}) < len(rows):
+        return _grouped({str(at): row for at, row in enumerate(rows, 1)}, title)
+    rest = {str(row[first]): {key: value for key, value in row.items() if key != first} for row in rows}
+    made = _grouped(rest, title)
+    return replace(made, head=(figure_words(first), *made.head[1:]))
 
 
 def _plain(tree: Mapping[str, Any]) -> dict[str, Any]:

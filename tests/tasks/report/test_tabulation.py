@@ -22,6 +22,12 @@ def test_plain_values_make_a_table_of_their_own_and_depth_is_followed():
     assert second.rows == (("web", "0.5"), ("books", "0"))
 
 
-def test_a_list_of_parts_is_numbered():
-    (found,) = tables_of({"pairs": [{"text": "<b>", "bits": 1}, {"text": "c", "bits": 2}]})
-    assert found.rows == (("1", "<b>", "1"), ("2", "c", "2"))
+def test_parts_of_a_list_bear_the_name_that_each_begins_with():
+    (found,) = tables_of({"confusion": [{"wanted": "<b>", "c": 1}, {"wanted": "c", "c": 2}]})
+    assert [said(part, "en") for part in found.head] == ["wanted", "c"]
+    assert found.rows == (("<b>", "1"), ("c", "2"))
+
+
+def test_parts_of_a_list_without_a_name_of_their_own_are_numbered():
+    (found,) = tables_of({"pairs": [{"text": "<b>", "bits": 1}, {"text": "<b>", "bits": 2}]})
+    assert found.rows == (("1", "<b>", "1"), ("2", "<b>", "2"))
