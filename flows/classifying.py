@@ -48,15 +48,16 @@ def classify(arguments: argparse.Namespace) -> int:
         model = OnnxClassifier(served_folder(folder, arguments.variant), threads=arguments.threads)
     except TextError as error:
         raise ParameterError(str(error)) from None
+    rows = []
+    for text in texts:  # all of them, so that nothing is printed where one cannot be read
+        try:
+            rows.append(model.encode(text.text, truncate=arguments.truncate))
+        except TextError as error:
+            raise ParameterError(f"{text.where}: {error}{' (--truncate)' if text.text else ''}") from None
     for start in range(0, len(texts), _BATCH):
-        rows = []
-        for text in texts[start : start + _BATCH]:
-            try:
-                rows.append(model.encode(text.text, truncate=arguments.truncate))
-            except TextError as error:
-                raise ParameterError(f"{text.where}: {error} (--truncate)") from None
-        for text, found in zip(texts[start:], model.probabilities(rows), strict=False):
-            _print(text.text, model.told(found), as_json=arguments.json)
+        found = model.probabilities(rows[start : start + _BATCH])
+        for text, probabilities in zip(texts[start:], found, strict=False):
+            _print(text.text, model.told(probabilities), as_json=arguments.json)
     return 0
 
 

@@ -13,6 +13,14 @@ from tasks.tracking import NOT_COMPARED, in_short
 _FIRST = "all"
 """Before the names of all stages in the alphabet, and so the first section of MLflow's charts."""
 _MAX_CHANGES = 60
+_OF_EXAMPLES = {
+    "answers_bits_per_byte": "answers.bits_per_byte",
+    "accuracy": "classification.accuracy",
+    "macro_f1": "classification.macro_f1",
+    "targets_bits_per_byte": "sequences.bits_per_byte",
+    "exact_match": "sequences.exact_match",
+}
+"""Figures of models that learned from examples last."""
 
 
 def name_of(record: RunRecord) -> str:
@@ -52,6 +60,7 @@ def key_figures(manifests: Mapping[str, Manifest]) -> dict[str, float]:
     if (evaluation := manifests.get("evaluate")) is not None:
         values = evaluation.metrics.values
         found |= {f"test_{name}": values.get(f"test.{name}") for name in ("bits_per_byte", "perplexity")}
+        found |= {name: values.get(figure) for name, figure in _OF_EXAMPLES.items()}
     if (variants := manifests.get("compress")) is not None:
         picked, metrics = variants.metrics.facts.get("picked"), variants.metrics
         found["served_tokens_per_s"] = metrics.values.get(f"{picked}_decode_tokens_per_s")

@@ -69,6 +69,11 @@ class Story:
         return [result for result in self.results if work_of(result.stage) == "encode"]
 
     @property
+    def fills_gaps(self) -> bool:
+        """Whether it learned dropped spans last."""
+        return any(result.stage == "drop_spans" for result in self.results)
+
+    @property
     def tokens(self) -> int:
         """Of all phases together."""
         return sum(phase.metrics.counts.get("tokens", 0) for phase in self.phases)

@@ -21,6 +21,22 @@ model = AutoModelForSeq2SeqLM.from_pretrained("transformers")
 source = tokenizer("your text" + tokenizer.eos_token, return_tensors="pt")
 print(tokenizer.decode(model.generate(**source, max_new_tokens=64)[0], skip_special_tokens=True))""",
 }
+_CHAT_CODE = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("transformers")
+model = AutoModelForCausalLM.from_pretrained("transformers")
+asked = [{"role": "user", "content": "your question"}]
+prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+written = model.generate(**prompt, max_new_tokens=64)[0, prompt["input_ids"].shape[1] :]
+print(tokenizer.decode(written, skip_special_tokens=True))"""
+_GAPS_CODE = """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("transformers")
+model = AutoModelForSeq2SeqLM.from_pretrained("transformers")
+source = tokenizer("your <extra_id_0> with a gap" + tokenizer.eos_token, return_tensors="pt")
+print(tokenizer.decode(model.generate(**source, max_new_tokens=64)[0]))"""
 _PIPELINE_CODE = """\
 from transformers import pipeline
 
@@ -33,10 +49,6 @@ _PIPELINES = {
     "ForTokenClassification": "token-classification",
     "ForMaskedLM": "fill-mask",
 }
-
-
-_BARE = {"text-classification": 'python classify.py "your text"'}
-"""How the bundle runs alone; others continue a prompt."""
 
 
 def task_of(story: Story) -> str:
@@ -62,13 +74,16 @@ def use_lines(story: Story, language: Language) -> list[str]:
         ),
         "",
         "```",
-        _BARE.get(task_of(story), 'python generate.py "your prompt"'),
+        _bare(story),
         "```",
         "",
-        t("With transformers:", "使用 transformers："),
+        t(
+            "With transformers, and the folder transformers/ (fetched where no variant is named):",
+            "使用 transformers 与 transformers/ 文件夹（未指定变体时一并获取）：",
+        ),
         "",
         "```python",
-        *_CODE.get(task_of(story), _PIPELINE_CODE).format(task=task_of(story)).splitlines(),
+        *_code(story).splitlines(),
         "```",
         "",
         t("As a server:", "作为服务："),
@@ -77,3 +92,19 @@ def use_lines(story: Story, language: Language) -> list[str]:
         f"gristmill serve {model}",
         "```",
     ]
+
+
+def _bare(story: Story) -> str:
+    """How the bundle runs alone."""
+    if task_of(story) == "text-classification":
+        return 'python classify.py "your text"'
+    return f'python generate.py "your {"<extra_id_0> with a gap" if story.fills_gaps else "prompt"}"'
+
+
+def _code(story: Story) -> str:
+    if story.fills_gaps:
+        return _GAPS_CODE
+    task = task_of(story)
+    if story.chats and task == "text-generation":
+        return _CHAT_CODE
+    return _CODE[task] if task in _CODE else _PIPELINE_CODE.format(task=task)

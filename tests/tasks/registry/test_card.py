@@ -141,6 +141,25 @@ def test_a_card_of_several_phases_tells_each_and_its_examples(told, language, li
     assert line in model_card(told, language).splitlines()
 
 
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, ('python generate.py "your prompt"', 'prompt = tokenizer(tokenizer.bos_token + "your prompt"')),
+        ({"chats": True}, ("tokenizer.apply_chat_template(asked, add_generation_prompt=True",)),
+        (
+            {
+                "config": {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]},
+                "results": [Manifest.pending("drop_spans")],
+            },
+            ('python generate.py "your <extra_id_0> with a gap"', 'tokenizer("your <extra_id_0> with a gap"'),
+        ),
+    ],
+)
+def test_the_card_shows_how_to_use_a_model_of_its_kind(story, changes, lines):
+    text = readme(dataclasses.replace(story, **changes))
+    assert [line for line in lines if line not in text] == []
+
+
 def test_the_tokens_of_all_phases_are_counted_in_both_cards_alike(told):
     assert "trained from scratch on 1,900 tokens" in model_card(told)
     test_both_cards_tell_the_same_numbers(told)
