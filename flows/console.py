@@ -50,6 +50,16 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
 
 
+def shortened(text: str, width: int) -> str:
+    """How a text begins, on one line; cut between words, or within one where words are long, as in Chinese."""
+    whole = " ".join(printable(text).split())
+    if len(whole) <= width:
+        return whole
+    cut = whole[: width - 2]
+    words = cut if whole[width - 2] == " " else cut.rpartition(" ")[0]
+    return f"{(words if len(words) > width // 2 else cut).rstrip()} …"
+
+
 @contextmanager
 def progress(logs: Path) -> Iterator[None]:
     """Show our loggers' lines on the console while the block runs, and keep all there is in the log file.

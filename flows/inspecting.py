@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from math import inf
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.console import make_console, printable
+from flows.console import make_console, printable, shortened
 from flows.home import Home, locate_home
 from flows.housekeeping import find_run
 from flows.indexes import places_in_indexes
@@ -162,7 +161,7 @@ def _reason(row: Row) -> str:
 
 def _excerpt(text: str) -> str:
     """How a text begins, on one line."""
-    return textwrap.shorten(printable(" ".join(text[: 4 * _EXCERPT].split())), _EXCERPT, placeholder=" …")
+    return shortened(text[: 4 * _EXCERPT], _EXCERPT)
 
 
 def _print_report(console: Console, report: dict[str, Any]) -> None:

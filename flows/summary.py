@@ -2,7 +2,6 @@
 
 import json
 import os
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.console import printable
+from flows.console import shortened
 from flows.labels import key_figures
 from flows.phases import trained
 from flows.promoting import gate_table
@@ -176,7 +175,7 @@ def _samples(release: Manifest) -> Iterator[Text]:
     samples = json.loads(release.file("bundle/samples.json").read_text(encoding="utf-8"))
     yield Text("What it writes:" if _kind(release) is None else "What it says:")
     for sample in samples[:_NUM_SAMPLES]:
-        text = textwrap.shorten(printable(sample["continuation"]), _SAMPLE_CHARACTERS, placeholder=" …")
+        text = shortened(sample["continuation"], _SAMPLE_CHARACTERS)
         yield Text.assemble(("  " + sample["prompt"], "bold"), " | ", text)
 
 
