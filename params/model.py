@@ -96,7 +96,7 @@ class ModelParams(Params):
             raise ValueError("parameters and depth are both dials of the size; set one of them to null")
         given = [name for name in _SHAPE_FIELDS if getattr(self, name) is not None]
         if self.from_weights is not None and given:
-            raise ValueError(f"from_weights brings its own shape; remove {', '.join(given)}")
+            raise ValueError(f"from_weights brings its own shape; set {', '.join(given)} to null")
         return self
 
     @model_validator(mode="after")

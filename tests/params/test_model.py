@@ -43,7 +43,7 @@ def test_editors_accept_both_ways_to_write_a_size():
         ({"architecture": "gpt2", "width": 64, "heads": 2, "head_dim": 64}, "gpt2 has heads of width / heads = 32"),
         ({"architecture": "t5", "tie_embeddings": False}, "t5 has one matrix for embeddings and logits"),
         ({"architecture": "qwen"}, "Input should be 'qwen3', 'llama', 'gpt2', 'bloom' or 't5'"),
-        ({"from_weights": "folder", "layers": 2, "width": 64}, "brings its own shape; remove layers, width"),
+        ({"from_weights": "folder", "layers": 2, "width": 64}, "brings its own shape; set layers, width to null"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_with_the_remedy(fields, message):
