@@ -92,14 +92,15 @@ class Asked(NamedTuple):
     """The same for export and compress, which ask rows only of models that are judged by them."""
 
 
-def asked_of(p: PipelineParams, learned: Learned, splits: Manifest, *, run: Run) -> Asked:
-    """What the last phase learned from, or test documents with gaps where it learned dropped spans."""
+def asked_of(p: PipelineParams, learned: Learned, text: tuple[Manifest, Manifest], *, run: Run) -> Asked:
+    """What the last phase learned from, or test documents with gaps where it learned dropped spans.
+
+    `text` are the tokenizer and the split documents.
+    """
     last = _final(p, learned.model)
     if last.objective == "span_corruption":
-        params = DropSpansParams(
-            spans=last.spans, max_words=max(p.shard.context // 2, 8), max_documents=p.evaluate.max_documents
-        )
-        made = (drop_spans(params, splits, run=run),)
+        params = DropSpansParams(spans=last.spans, context=p.shard.context, max_documents=p.evaluate.max_documents)
+        made = (drop_spans(params, *text, run=run),)
         return Asked(made, made)
     examples = (learned.blocks,) if last.objective in (*IN_CHAT, *BY_ROWS) else ()
     return Asked(examples, examples if last.objective in BY_ROWS else ())

@@ -109,7 +109,7 @@ def learn(p: PipelineParams, text: Prepared, run: Run, *, base: Manifest | None 
     tokenizer = train_tokenizer(p.tokenizer, clean_splits, run=run)
     shards = shard(p.shard, tokenizer, clean_splits, run=run)
     learned = train_phases(p, tokenizer, clean_splits, shards, base=base, run=run)
-    model, (examples, rows) = learned.model, asked_of(p, learned, clean_splits, run=run)
+    model, (examples, rows) = learned.model, asked_of(p, learned, (tokenizer, clean_splits), run=run)
     model = prune(p.prune, model, shards, run=run) if p.prune.is_on else model
     evaluation = evaluate(p.evaluate, model, clean_splits, *examples, run=run)
     graph = export(p.export, model, shards, *rows, run=run)
