@@ -296,10 +296,10 @@ def _samples(bundle: Path, params: ReleaseParams) -> list[dict[str, str]]:
     from tasks.serving.generator import OnnxModel, PromptError
 
     folder = bundle / "onnx" / _served(bundle, params)
-    if (kind := kind_of(folder)) is not None:
-        return kind.samples(folder, params.samples)
-    model = OnnxModel(folder)
     try:
+        if (kind := kind_of(folder)) is not None:
+            return kind.samples(folder, params.samples)
+        model = OnnxModel(folder)
         made = model.generate(params.samples, seed=_SEED, max_new_tokens=_SAMPLE_TOKENS) if params.samples else []
     except PromptError as error:
         raise ReleaseError(f"release.samples: {error}") from None

@@ -1,5 +1,6 @@
 """Encoder-decoders: models that read a text and write another."""
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tasks.graph.checks import Check
     from tasks.kinds.served_pairs import ServedPairs
 
+log = logging.getLogger(__name__)
 _CHECKED, _TIMED, _COMPARED = 4, 5, 64
 _DIGITS = 6
 
@@ -33,6 +35,11 @@ class _Writes(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, its end token behind them."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a source with its end token."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -56,7 +63,7 @@ class PairModel:
 
     def score(self, rows: Rows) -> RowScores:
         """What it writes for each source, greedily, and what it gives to each target with the end of it."""
-        sources, targets = ([self.model.encode(text) for text in column] for column in (rows.asked, rows.wanted))
+        sources, targets = self.read(rows.asked), [self.model.encode(text) for text in rows.wanted]
         longest = max(map(len, targets))
         return RowScores(
             ids=rows.ids,
@@ -67,6 +74,15 @@ class PairModel:
             num_targets=np.array([len(target) for target in targets], np.int64),
             num_bytes=np.array([len(without_sentinels(text).encode()) for text in rows.wanted], np.int64),
         )
+
+    def read(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of sources, as far as the model reads: what another model was asked may be longer."""
+        encoded, most = [self.model.encode(text) for text in texts], self.model.longest
+        if too_long := sum(len(tokens) > most for tokens in encoded):
+            log.warning(
+                "%d of %d sources are longer than the %d tokens that the model reads", too_long, len(texts), most
+            )
+        return [tokens if len(tokens) <= most else [*tokens[: most - 1], tokens[-1]] for tokens in encoded]
 
 
 class Seq2Seq(Kind):
@@ -129,11 +145,11 @@ class Seq2Seq(Kind):
         from tasks.graph.source import load_whole
 
         checked, model = rows.some(_CHECKED), self._served(served)
-        texts = zip(checked.asked, checked.wanted, strict=True)
+        sources = PairModel(model).read(checked.asked)
         return check_pairs(
             served,
             load_whole(source),
-            [(model.encode(asked), model.encode(wanted)) for asked, wanted in texts],
+            [(read, model.encode(wanted)) for read, wanted in zip(sources, checked.wanted, strict=True)],
             source=source,
             greedy_tokens=params.greedy_tokens,
             max_logit_difference=params.max_logit_difference,
@@ -144,7 +160,8 @@ class Seq2Seq(Kind):
         compared = rows.some(_COMPARED)
         models = {name: self._served(folder) for name, folder in folders.items()}
         base = next(iter(models.values()))
-        pairs = [(base.encode(a), base.encode(b)) for a, b in zip(compared.asked, compared.wanted, strict=True)]
+        sources = PairModel(base).read(compared.asked)
+        pairs = [(read, base.encode(wanted)) for read, wanted in zip(sources, compared.wanted, strict=True)]
         return {name: Measured(_quality(base, model, pairs), _speed(model, pairs)) for name, model in models.items()}
 
     def samples(self, folder: Path, prompts: Sequence[str]) -> list[dict[str, str]]:

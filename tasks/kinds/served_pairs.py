@@ -19,7 +19,7 @@ class ServedPairs:
 
     def __init__(self, folder: Path, *, threads: int) -> None:
         self.model = OnnxModel(folder, threads=threads)
-        self.end = self.model.settings.eos_token_id
+        self.end, self.longest = self.model.settings.eos_token_id, self.model.longest
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, its end token behind them."""

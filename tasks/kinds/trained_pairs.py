@@ -28,7 +28,7 @@ class TrainedPairs:
         model = load_transformers(AutoModelForSeq2SeqLM, folder, threads=threads, weights=weights)
         self.model, self.device = model.to(device), device
         self.texts, self.ids = Sentinels(load_tokenizer(folder)), special_ids(folder)
-        self.context = int(getattr(model.config, "n_positions", None) or NO_LIMIT)
+        self.longest = int(getattr(model.config, "n_positions", None) or NO_LIMIT)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, its end token behind them."""

@@ -121,13 +121,17 @@ class OnnxModel:
         """Most tokens of a prompt and its continuation together; what an encoder reads takes no room of the text."""
         return self.settings.context_length * (1 if self.encoder is None else 2)
 
+    @property
+    def longest(self) -> int:
+        """Most tokens of a prompt with its begin or end token; a decoder keeps a place for what it writes."""
+        return self.settings.context_length - (self.encoder is None)
+
     def sampling(self, **changes: Any) -> Sampling:
         """The model's default sampling with changes."""
         return replace(Sampling(**self.settings.sampling), **changes)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt, led by the begin token; what an encoder reads is ended by the end token instead.
-        There T5's <extra_id_0> … are gaps to fill."""
+        """Token ids of a prompt, led by the begin token; an encoder's end instead, its <extra_id_0> being gaps."""
         parts = _GAP.split(text) if self.gaps else [text]
         ids = [n for part in parts for n in ([self.gaps[part]] if part in self.gaps else self._plain(part))]
         return [self.settings.bos_token_id, *ids] if self.encoder is None else [*ids, self.settings.eos_token_id]
@@ -200,12 +204,8 @@ class OnnxModel:
         self, rows: list[int], prompts: Sequence[Sequence[int]], sampling: Sampling, end_token: int
     ) -> Iterator[tuple[int, int]]:
         """Pairs of row and new token for prompts of one length."""
-        length = len(prompts[0])
-        if length >= self.settings.context_length:
-            raise PromptError(
-                f"the prompt has {length} tokens (the begin token counted), which leaves no room in the model's "
-                f"context of {self.settings.context_length}; shorten it"
-            )
+        if (length := len(prompts[0])) > self.longest:
+            raise PromptError(f"the prompt has {length} tokens, and the model takes {self.longest} at most; shorten it")
         length = length if self.encoder is None else 0
         capacity = min(length + sampling.max_new_tokens, self.settings.context_length)
         choosers = {row: Chooser(sampling, row) for row in rows}
@@ -365,7 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         model = OnnxModel(served_folder(path, variant), threads=threads)
         for prompt in prompts:
-            print(prompt, end="", flush=True)
+            print(prompt, end="" if model.encoder is None else "\n", flush=True)
             for piece in model.stream(prompt, **sampling):
                 print(piece, end="", flush=True)
             print()

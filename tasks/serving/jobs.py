@@ -84,7 +84,7 @@ def _tokens(prompt: str | list[int], loaded: Loaded) -> tuple[int, ...]:
 
 def _check_room(length: int, max_tokens: int, loaded: Loaded, params: ServeParams) -> None:
     context = loaded.settings.context_length
-    if length + (max_tokens > 0) > context:
+    if length > (loaded.model.longest if max_tokens else context):
         raise ApiError(
             400,
             f"the prompt has {length} tokens, the model's context holds {context}, the answer's counted; shorten it",

@@ -100,11 +100,10 @@ class LocalModel:
                 yield piece
 
     def _check_room(self, tokens: tuple[int, ...], where: str) -> None:
-        context = self.model.settings.context_length
-        if len(tokens) >= context:
+        if len(tokens) > self.model.longest:
             raise ParameterError(
-                f"{where}: the prompt has {len(tokens)} tokens (the begin token counted), which leaves no room in the "
-                f"model's context of {context}; shorten it"
+                f"{where}: the prompt has {len(tokens)} tokens (its begin or end token counted), and the model takes "
+                f"{self.model.longest} at most; shorten it"
             )
 
 

@@ -12,10 +12,10 @@ import torch
 
 from params.gate import GateParams
 from params.release import ReleaseParams
-from tasks.kinds.rows import held_out_rows
+from tasks.kinds.rows import Rows, held_out_rows
 from tasks.kinds.seq2seq import Seq2Seq
 from tasks.register import _register
-from tasks.serving.generator import OnnxModel
+from tasks.serving.generator import OnnxModel, PromptError
 from tasks.serving.local import LocalModel
 
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
@@ -65,6 +65,25 @@ def test_torch_and_the_graphs_score_and_write_as_transformers_does(paired, rows,
         assert scores.nats == pytest.approx(nats, rel=1e-4)
         assert int(scores.num_targets.sum()) == targets
         assert scores.said == said
+
+
+def test_a_source_as_long_as_the_context_is_read_and_a_longer_one_as_far_as_that(paired, caplog):
+    kind, folder = Seq2Seq(), paired.graph().folder / "fp32"
+    served = kind.served(folder, threads=1)
+    trained = kind.trained(paired.model().folder / "model", threads=1, device=torch.device("cpu"))
+    context = OnnxModel(folder).settings.context_length
+    word = " 木" if len(served.model.encode(" 木")) == 2 else "x"
+    fits, long = word * (context - 1), word * (context + 9)
+    assert len(served.model.encode(fits)) == context
+    rows = Rows(["a", "b"], [fits, long], ["flour", "flour"])
+    for model in (served, trained):
+        caplog.clear()
+        scores = model.score(rows)
+        assert scores.nats[0] == scores.nats[1]
+        assert f"1 of 2 sources are longer than the {context} tokens" in caplog.text
+    assert len(OnnxModel(folder).generate([fits], greedy=True, max_new_tokens=2)[0]) == 1
+    with pytest.raises(PromptError, match=f"the prompt has {context + 10} tokens, and the model takes {context}"):
+        OnnxModel(folder).generate([long])
 
 
 def test_the_evaluation_has_figures_of_targets_and_of_what_is_written(paired):
