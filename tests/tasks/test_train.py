@@ -19,7 +19,7 @@ from params.errors import ParameterError, TrainingError
 from params.run import RunParams
 from params.stop import LossSpikeParams, PatienceParams, StopParams
 from params.train import ModelParams, OptimizerParams, ScheduleParams, TrainParams
-from params.watch import WatchParams
+from params.watch import SamplesParams, WatchParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest
 from tasks.artifacts.record import RunRecord
@@ -45,7 +45,9 @@ PARAMS = TrainParams(
     record_every_steps=3,
     stop=StopParams(max_steps=40),
 )
-SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01, watch=WatchParams(ceilings=False))
+# Samples of 32 tokens at every evaluation would take longer than the training.
+WATCH = WatchParams(ceilings=False, samples=SamplesParams(max_tokens=4))
+SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01, watch=WATCH)
 
 
 def with_settings(run: Run, settings: RunParams) -> Run:
@@ -122,7 +124,7 @@ def _lose_home(run: Run, out: Path, work: UnfinishedWork, kill_the_rank_at) -> N
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 1800
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -179,8 +181,7 @@ def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shard
     losses = []
     for name, micro, ranks, parallel in (
         ("plain", None, 1, "ddp"),
-        ("micro", 1, 1, "ddp"),
-        ("ranks", None, 2, "ddp"),
+        ("ranks that take their share in two parts", 1, 2, "ddp"),
         ("shared out", None, 2, "zero3"),
     ):
         (tmp_path / name).mkdir()
@@ -194,7 +195,7 @@ def test_neither_micro_batches_nor_ranks_change_what_is_learned(tokenizer, shard
         )
         assert metrics.facts["ranks"] == str(ranks)
         losses.append(metrics.values["final_val_loss"])
-    assert losses[1:] == pytest.approx([losses[0]] * 3, rel=5e-4)
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=5e-4)
 
 
 @pytest.mark.slow
@@ -225,7 +226,7 @@ def ask_one_rank_to_leave_at(out: Path, step: int) -> threading.Thread:
     """Send SIGTERM to the second rank alone once the curve has reached a step."""
 
     def watch() -> None:
-        deadline, curve = time.monotonic() + 600, out / "logs" / "metrics.jsonl"
+        deadline, curve = time.monotonic() + 1800, out / "logs" / "metrics.jsonl"
         while time.monotonic() < deadline:
             time.sleep(0.005)
             if curve.exists() and (lines := curve.read_text().splitlines()) and json.loads(lines[-1])["step"] >= step:
@@ -319,7 +320,7 @@ def give_once_it_begins(orders: Path, out: Path, order: Order) -> threading.Thre
     """Give an order while the training process starts: it is read after the first step."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 1800
         while time.monotonic() < deadline and not (out / "logs" / "job.json").exists():
             time.sleep(0.005)
         OrderBook(orders).give(order)

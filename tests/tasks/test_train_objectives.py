@@ -17,6 +17,7 @@ from params.shard import ShardParams
 from params.stop import MetricParams, StopParams
 from params.train import ModelParams, OptimizerParams, TrainParams
 from params.train_tokenizer import SpecialTokensParams, TrainTokenizerParams
+from params.watch import SamplesParams, WatchParams
 from tasks.artifacts.digest import digest_file
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
@@ -25,7 +26,8 @@ from tasks.shard import shard
 from tasks.train import train
 
 CONTEXT = 96
-SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01)
+WATCH = WatchParams(ceilings=False, samples=SamplesParams(max_tokens=4))
+SETTINGS = RunParams(threads=1, compile=False, checkpoint_every_s=0.01, watch=WATCH)
 BASE = TrainParams(
     model=ModelParams(layers=2, width=32, heads=2),
     batch_blocks=4,
