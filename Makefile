@@ -19,7 +19,7 @@ test: .venv/stamp
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 test-slow: .venv/stamp
 	@$(BIN)/python -m pytest -q -m slow $(ARGS)

@@ -2,11 +2,14 @@
 
 import argparse
 import functools
+import importlib
 import json
 import logging
 import os
 import queue
+import random
 import re
+import socket
 import statistics
 import string
 import subprocess
@@ -17,10 +20,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from flows.home import kernel_digest
 from params.run import RunParams
@@ -34,18 +38,60 @@ from tasks.context import Run
 from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import shard_writer
 
+ROOT = Path(__file__).parents[1]
+
 # Kernels are compiled once for all tests and homes, and again when they change.
-KERNELS = Path(__file__).parents[1] / ".pytest_cache" / "numba" / kernel_digest()
+KERNELS = ROOT / ".pytest_cache" / "numba" / kernel_digest()
 os.environ["NUMBA_CACHE_DIR"] = str(KERNELS)
 
 # Prefect, once a test imports it, writes our log lines to the standard error of that test, closed by the next.
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
-settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault
+LONG = (
+    "tests/flows/",
+    "tests/tasks/test_train.py",
+    "tests/tasks/test_train_objectives.py",
+    "tests/tasks/test_export.py",
+)
+"""Whole runs and trainings, a minute or more each."""
+
+# A busy machine is no fault: neither a slow example nor a slow drawing of examples.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 MODULES = (argparse, functools, json, logging, re, statistics, string, subprocess, textwrap, threading)
 POEM = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run in one worker; of two workers, one runs all of flows/, which share a home and a whole run.
+
+    Three or more have each a run of their own: flows/ would take longer than all the rest.
+    """
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class ByFileOrHome(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "tests/flows" if self.numnodes <= 2 and path.startswith("tests/flows/") else path
+
+    return ByFileOrHome(config, log)
+
+
+def pytest_configure() -> None:
+    """Share out the compiling of kernels: every second worker begins at the other end of them."""
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is None:
+        return
+    paths = sorted(path for path in (ROOT / "tasks").rglob("*.py") if "\n@kernel" in path.read_text("utf-8"))
+    for path in paths if int(worker[2:]) % 2 else reversed(paths):
+        importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long comes first where workers share the tests, so that none is left with it at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: next((at for at, path in enumerate(LONG) if path in item.nodeid), len(LONG)))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
@@ -139,6 +185,29 @@ def shards(tokenizer: Manifest, splits: Manifest, world: Run) -> Manifest:
 
     params = ShardParams(context=32, blocks_per_shard=100)
     return seal_into(world, "shard", lambda out: shard.work(params, tokenizer, splits, out=out, run=world))
+
+
+@pytest.fixture
+def free_ports() -> Iterator[int]:
+    """Ports that nobody takes until a command is told to: below those that systems hand out, other ones per worker."""
+    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    return filter(_is_free, random.sample(range(first, first + 1_000), 1_000))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture
+def free_port(free_ports: Iterator[int]) -> int:
+    """One of them."""
+    return next(free_ports)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ class Named(Params):
 
 
 class Workshop:
-    """Sealed inputs of the release stages, each made once a session."""
+    """Sealed inputs of the release stages, each made once a session; nobody changes what lies there."""
 
     def __init__(self, root: Path) -> None:
         self.run = Run(Store(root / "store"), RunParams(workers=2, threads=1), RunRecord.begin("test", {}))
@@ -85,6 +86,8 @@ class Workshop:
         if found := self.run.store.find(stage, recipe.fingerprint):
             return found
         with self.run.store.lock(recipe):
+            if found := self.run.store.find(stage, recipe.fingerprint):  # another worker of the tests was first
+                return found
             draft = self.run.store.draft(recipe, {})
             made = fill(draft)
             metrics = made if isinstance(made, Metrics) else metrics or Metrics()
@@ -169,8 +172,9 @@ class Workshop:
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """The workshop of this session."""
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+    """The workshop of this session, in one store for all workers of the tests: a graph is minutes of export."""
+    folder = tmp_path_factory.getbasetemp()
+    return Workshop((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "workshop")
 
 
 class Judged:
@@ -575,7 +579,7 @@ def _kill_the_rank_at(out: Path, step: int) -> threading.Thread:
     """Kill the training process, without a chance to clean up, once its curve has reached a step."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 1800
         curve = out / "logs" / "metrics.jsonl"
         while time.monotonic() < deadline:
             lines = curve.read_text().splitlines() if curve.exists() else []
