@@ -1,5 +1,6 @@
 """Real text, a real Prefect server and one finished run, shared by the session; commands run as a user runs them."""
 
+import io
 import json
 import os
 import pty
@@ -9,12 +10,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from flows import cli
 from flows.servers import read_address
 
 HOLD_SERVER = """
@@ -30,11 +34,12 @@ QUICK = {
     "train.eval_every_steps": "6",
     "run.compile": "false",
     "run.watch.ceilings": "false",
+    "run.watch.samples.max_tokens": "4",
     "clean.words.min_alpha_words": "null",  # the topics are full of code
 }
-LIMIT_S = 600
+LIMIT_S = 1800
 CTRL_C = "\x03"
-MAX_SILENT_S = 300
+MAX_SILENT_S = 1800
 """Without a sign of a program at a terminal; the start of Python takes some time on a busy machine."""
 
 
@@ -86,6 +91,17 @@ class Shell:
                 process.kill()
                 raise
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def here(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same in this process, where no process is the point: its start costs seconds, most of them imports."""
+        out, err = io.StringIO(), io.StringIO()
+        environment = self.env | {"GRISTMILL_HOME": str(self.home)}
+        if "mlflow" in sys.modules:  # it prefers an address that was given to it in this process to its environment
+            sys.modules["mlflow"].set_tracking_uri(None)
+        there = patch.dict(os.environ, environment, clear=True)
+        with there, chdir(self.cwd), redirect_stdout(out), redirect_stderr(err):
+            code = cli.main(arguments)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

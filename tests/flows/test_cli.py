@@ -133,13 +133,6 @@ def test_text_that_cannot_be_trained_on_ends_with_1_and_the_remedy(shell, tmp_pa
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_a_missing_folder_ends_with_1_and_its_name(shell, tmp_path: Path):
-    done = shell(*shell.tiny(tmp_path / "nowhere"))
-    assert done.returncode == 1
-    assert str(tmp_path / "nowhere") in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_home_that_may_not_be_written_ends_with_1_and_the_remedy(tmp_path: Path):
     tmp_path.chmod(0o755)
     (tmp_path / "forbidden").mkdir(mode=0o555)

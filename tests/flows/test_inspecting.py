@@ -33,12 +33,12 @@ def test_kept_and_rejected_documents_stand_side_by_side_with_reasons(shell, reje
 def test_only_one_rule_is_shown_when_one_is_asked_for(shell, rejected, home: Path):
     rule = rejected[0]["rule"]
     number = sum(row["rule"] == rule for row in rejected)
-    said = shell("inspect", "clean", "-n", "1", "--rule", str(rule), "--run", newest_run(home).run_id)
+    said = shell.here("inspect", "clean", "-n", "1", "--rule", str(rule), "--run", newest_run(home).run_id)
     assert f"rejected: 1 of {number}" in said.stdout
 
 
 def test_a_stage_without_documents_shows_its_figures(finished, shell):
-    said = shell("inspect", "train_tokenizer")
+    said = shell.here("inspect", "train_tokenizer")
     assert said.returncode == 0, said.stderr
     assert re.search(r"^vocab_size +512$", said.stdout, re.MULTILINE)
 
@@ -57,10 +57,10 @@ def test_a_kept_document_is_followed_to_its_blocks_and_back(finished, shell, hom
     newest = newest_run(home)
     path = home / "store" / "shard" / newest.stages["shard"].fingerprint / "documents" / "train.arrow"
     row = pa.ipc.open_file(path).read_all().slice(0, 1).to_pylist()[0]
-    said = shell("why", row["id"])
+    said = shell.here("why", row["id"])
     assert said.returncode == 0, said.stderr
     assert re.search(r"^shard +tokens 0 to \d+ in block train/000000\.arrow:0", said.stdout, re.MULTILINE)
-    back = shell("why", "train/000000.arrow:0")
+    back = shell.here("why", "train/000000.arrow:0")
     assert back.returncode == 0, back.stderr
     assert f"text/{row['path']} {row['id']}" in " ".join(back.stdout.split())
 
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_named_with_what_there_is(finished, shell, home: Pa
         (("why", "train/000000.arrow:999999"), "its rows are 0 to "),
         (("why", "train/000099.arrow:0"), "the shard stage wrote no train/000099.arrow"),
     ):
-        said = shell(*arguments)
+        said = shell.here(*arguments)
         assert said.returncode == 2
         assert message in said.stderr
         assert "Traceback" not in said.stderr

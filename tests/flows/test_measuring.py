@@ -4,7 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from flows import cli
+
+# MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
 def test_a_variant_is_measured_on_the_test_documents_of_its_run(finished_record, shell, tmp_path: Path):
@@ -25,7 +30,7 @@ def test_the_champion_and_the_decision_about_it_are_listed(finished, shell):
     assert said.returncode == 0, said.stderr
     assert "@champion" in said.stdout
     assert "promote" in said.stdout
-    again = shell("promote", "gristmill-tiny@champion")
+    again = shell.here("promote", "gristmill-tiny@champion")
     assert again.returncode == 0, again.stderr
     assert re.search(r"version \d+ is the champion", again.stdout)
 
@@ -43,6 +48,6 @@ def test_a_measurement_that_fails_leaves_no_file(tmp_path, lone_shell):
 
 
 def test_an_override_without_a_reason_is_refused(lone_shell):
-    said = lone_shell("promote", "any", "--override")
+    said = lone_shell.here("promote", "any", "--override")
     assert said.returncode == 2
     assert "needs --reason" in said.stderr

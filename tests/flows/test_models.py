@@ -23,7 +23,7 @@ def test_a_prompt_is_continued_by_the_newest_champion(finished, shell):
 
 def test_the_same_seed_gives_the_same_text_and_several_continuations_differ(finished, shell):
     arguments = ("generate", "春天", "-n", "2", "--max-tokens", "12", "--seed", "7", "--top-k", "0")
-    first, second = shell(*arguments), shell(*arguments)
+    first, second = shell(*arguments), shell.here(*arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
     assert first.stdout.count("春天") >= 2
@@ -36,12 +36,12 @@ def test_a_pulled_folder_is_a_model_to_generate_with(finished, shell, tmp_path: 
     assert pulled.stdout == f"{out}\n"
     for part in ("transformers", "onnx/int8/model.onnx", "onnx/fp32/model.onnx"):
         assert (out / part).exists()
-    said = shell("generate", "The", "--model", str(out), "--variant", "fp32", "--greedy", "--max-tokens", "3")
+    said = shell.here("generate", "The", "--model", str(out), "--variant", "fp32", "--greedy", "--max-tokens", "3")
     assert said.returncode == 0, said.stderr
 
 
 def test_one_variant_can_be_pulled_alone(finished, shell, tmp_path: Path):
-    pulled = shell("pull", "gristmill-tiny", "--variant", "int8", "--out", str(tmp_path / "model"))
+    pulled = shell.here("pull", "gristmill-tiny", "--variant", "int8", "--out", str(tmp_path / "model"))
     assert pulled.returncode == 0, pulled.stderr
     assert [path.name for path in (tmp_path / "model" / "onnx").iterdir()] == ["int8"]
 
@@ -53,7 +53,7 @@ def no_tracking() -> None:
 
 
 def test_an_unknown_model_is_named_with_what_there_is(finished, shell):
-    said = shell("pull", "models:/nobody@champion")
+    said = shell.here("pull", "models:/nobody@champion")
     assert said.returncode == 1
     assert "no model named nobody; the registry has gristmill-tiny" in said.stderr
     assert "Traceback" not in said.stderr
@@ -91,13 +91,13 @@ def test_a_damaged_database_of_mlflow_is_named(
 
 
 def test_a_setting_that_cannot_be_is_a_usage_error(finished, shell):
-    said = shell("generate", "The", "--temperature", "0")
+    said = shell.here("generate", "The", "--temperature", "0")
     assert said.returncode == 2
     assert said.stderr == "gristmill: error: temperature is 0.0; it must be above 0 (use greedy for no randomness)\n"
 
 
 def test_without_any_released_model_the_remedy_is_named(lone_shell):
-    said = lone_shell("generate", "The")
+    said = lone_shell.here("generate", "The")
     assert said.returncode == 1
     assert "no model was released in" in said.stderr
     assert "run gristmill run" in said.stderr

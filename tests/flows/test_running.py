@@ -10,6 +10,8 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 STAGES = ["survey", "ingest", "clean", "dedup", "split", "decontaminate", "train_tokenizer", "shard"]
 STAGES += ["train", "evaluate", "export", "compress", "release"]
 
@@ -57,8 +59,13 @@ def test_the_log_file_keeps_what_the_libraries_say_too(finished: subprocess.Comp
     assert "INFO prefect.flow_runs: Finished in state Completed()" in kept
 
 
-def test_a_second_run_reuses_every_result_and_registers_nothing_new(finished, shell, corpus: Path):
-    again = shell(*shell.tiny(corpus, "--set", "run.workers=1"))
+@pytest.fixture(scope="module")
+def again(finished, shell, corpus: Path) -> subprocess.CompletedProcess:
+    """The same run once more, by one worker."""
+    return shell(*shell.tiny(corpus, "--set", "run.workers=1"))
+
+
+def test_a_second_run_reuses_every_result_and_registers_nothing_new(again):
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("│ reused │") == len(STAGES)
     assert "Registered: gristmill-tiny version 1" in again.stdout
@@ -121,9 +128,8 @@ def test_prefect_has_what_each_source_lost_by_which_rule(finished, home: Path):
     assert sum(row["documents"] for row in [kept, *lost]) == round(kept["documents"] / kept["share"])
 
 
-def test_a_stage_reused_shows_as_such_in_prefect(finished, shell, corpus: Path, home: Path):
-    assert shell(*shell.tiny(corpus)).returncode == 0
-    flow_run = records(home)[-1]["flow_run_id"]
+def test_a_stage_reused_shows_as_such_in_prefect(again, home: Path):
+    flow_run = record_of(again, home)["flow_run_id"]
     sql = f"select name from task_run where flow_run_id = '{flow_run}' and state_name = 'Reused'"
     assert {row[0] for row in query(home / "prefect" / "prefect.db", sql)} == set(STAGES)
 
@@ -142,7 +148,7 @@ def test_a_run_that_was_killed_is_buried_by_the_next_which_goes_on(finished, she
         os.kill(process.pid, signal.SIGKILL)
     dead = records(home)[-1]
     assert dead["status"] == "running"
-    assert "killed" in shell("runs").stdout
+    assert "killed" in shell.here("runs").stdout
     again = shell(*arguments)
     assert again.returncode == 0, again.stderr
     assert f"run {dead['run_id']} ended without a word" in again.stderr
@@ -158,7 +164,7 @@ def test_ctrl_c_ends_with_130_a_cancelled_run_and_no_traceback(finished, shell, 
     with shell.start(*shell.tiny(corpus, "--set", "train.seed=3")) as process:
         read_until(process, "train: starts")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=1800)
     assert process.returncode == 130, err
     assert "Traceback" not in out + err
     assert err.splitlines()[-1].startswith("gristmill: interrupted; finished stages are kept")
@@ -174,7 +180,7 @@ def test_two_runs_at_once_share_the_work_and_a_change_without_effect_goes_no_fur
 ):
     arguments = shell.tiny(corpus, "--set", "clean.words.min_words=19")  # no topic has 19 words
     with shell.start(*arguments) as first, shell.start(*arguments) as second:
-        ends = [process.communicate(timeout=600) for process in (first, second)]
+        ends = [process.communicate(timeout=1800) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
     pair = records(home)[-2:]
     made = [stage for record in pair for stage, done in record["stages"].items() if not done["reused"]]

@@ -18,27 +18,27 @@ def read_until(run: subprocess.Popen[str], words: str) -> str:
 
 
 def test_a_phase_waits_for_approval_and_ends_when_asked(shell, corpus: Path):
-    nobody = shell("steer", "save")
+    nobody = shell.here("steer", "save")
     assert nobody.returncode == 2
     assert "none; name one with --run" in nobody.stderr
     settings = ("--set", f"train.phases={PHASES}", "--set", "run.log_every_s=0.2")
     with shell.start(*shell.tiny(corpus, *settings)) as run:
         said = read_until(run, "train.second: waits for approval: gristmill approve second")
         assert "train.first: " in said
-        assert "max_steps = 'few'" in shell("steer", "set", "stop.max_steps=few").stderr
+        assert "max_steps = 'few'" in shell.here("steer", "set", "stop.max_steps=few").stderr
         assert "phase second approved" in shell("approve", "second").stdout
         read_until(run, "train.second: step")
-        assert shell("steer", "pause").returncode == 0
+        assert shell.here("steer", "pause").returncode == 0
         read_until(run, 'somebody asked for {"do": "pause"}')
-        assert shell("steer", "stop", "--reason", "enough").returncode == 0
-        out, err = run.communicate(timeout=300)
+        assert shell.here("steer", "stop", "--reason", "enough").returncode == 0
+        out, err = run.communicate(timeout=1800)
     assert run.returncode == 0, err
     assert "Training stopped: asked (enough)" in out
 
 
 def test_a_run_goes_on_from_a_checkpoint_of_another(finished, shell):
     parent = next(line for line in finished.stdout.splitlines() if line.startswith("Run ")).split()[1]
-    refused = shell("branch", parent, "--step", "5")
+    refused = shell.here("branch", parent, "--step", "5")
     assert refused.returncode == 2
     assert "no checkpoint of step 5" in refused.stderr
     done = shell("branch", parent, "--set", "train.stop.max_steps=16")

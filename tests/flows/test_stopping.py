@@ -35,7 +35,7 @@ def test_replay_says_when_another_rule_would_have_fired_and_what_later_training_
 
 
 def test_replay_of_a_rule_that_stays_quiet_says_how_far_it_was(run_id, shell):
-    said = shell("replay", run_id, "--set", "train.stop.patience.evals=5")
+    said = shell.here("replay", run_id, "--set", "train.stop.patience.evals=5")
     assert said.returncode == 0, said.stderr
     assert "patience: quiet, " in said.stdout
 
@@ -46,11 +46,11 @@ def test_replay_tells_of_mistakes_without_a_traceback(run_id, shell):
         ("train.stop.patience.eval=5", "unknown key train.stop.patience.eval; did you mean evals?"),
         ("train.stop.any=[]", "train.stop: any of nothing"),
     ):
-        said = shell("replay", run_id, "--set", assignment)
+        said = shell.here("replay", run_id, "--set", assignment)
         assert said.returncode == 2
         assert message in said.stderr
         assert "Traceback" not in said.stderr
-    said = shell("why-stopped", "x")
+    said = shell.here("why-stopped", "x")
     assert said.returncode == 2
     assert "no run is named 'x'" in said.stderr
 

@@ -36,7 +36,7 @@ def test_a_stage_that_was_reused_took_nothing_and_one_not_come_to_has_no_figure(
 
 
 def test_the_figures_of_a_finished_run_are_printed_and_in_prefect(finished, shell, finished_record, home: Path):
-    said = shell("runs", "usage", "--preset", "tiny")
+    said = shell.here("runs", "usage", "--preset", "tiny")
     assert said.returncode == 0, said.stderr
     titles = [line for line in said.stdout.splitlines() if line and line[0].isalpha()]
     assert [title.strip() for title in titles] == ["Seconds", "CPU seconds", "Peak MB", "Disk MB"]
