@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 MLFLOW_PORT = 5000
-_START_TIMEOUT_S = 180.0
+_START_TIMEOUT_S = 300.0
 _END_TIMEOUT_S = 100.0
 _POLL_S = 0.2
 _LOG = "stack.log"

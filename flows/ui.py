@@ -18,7 +18,7 @@ from flows.servers import PrefectServer, read_address
 from params.errors import ServerError
 
 _MLFLOW_LOG = "mlflow-server.log"
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 _POLL_S = 0.1
 
 

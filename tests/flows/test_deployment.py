@@ -62,7 +62,7 @@ def test_prefect_accepts_the_file(shell):
     pool = [*command, "work-pool", "create", "--type", "process", POOL, "--overwrite"]
     deploy = [*command, "deploy", "--all", "--prefect-file", "deploy/prefect.yaml"]
     for arguments in (pool, deploy):
-        done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(DEPLOYMENTS)}" in done.stdout or "successfully" in done.stdout.lower()
 

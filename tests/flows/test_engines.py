@@ -81,7 +81,7 @@ def test_a_cluster_works_on_items_in_its_own_processes_and_hands_back_what_they_
     script = tmp_path / "squares.py"
     script.write_text(MAP)
     command = [sys.executable, str(script), engine, str(tmp_path / "scratch")]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[number * number for number in range(100)], False]
     assert sorted(done.stderr.splitlines()) == ["0 is odd", "1 is odd"]
@@ -127,7 +127,7 @@ def digests_on_threads(home: Path) -> dict[str, str]:
 @pytest.mark.slow
 def test_a_cluster_makes_the_same_bytes_as_threads_and_says_nothing(engine: str, start, shell, tmp_path: Path):
     with start(engine=engine) as process:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=1800)
     assert process.returncode == 0, err
     made = json.loads(out)
     assert {stage: made[stage] for stage in STAGES} == digests_on_threads(shell.home)
@@ -142,9 +142,9 @@ def test_a_run_that_is_cancelled_or_killed_leaves_no_process_of_its_cluster(engi
     process = start(engine=engine)
     cluster = wait_for_children(process, engine)
     process.send_signal(number)
-    process.communicate(timeout=300)
+    process.communicate(timeout=1800)
     assert process.returncode != 0
-    _, alive = psutil.wait_procs(cluster, timeout=30)
+    _, alive = psutil.wait_procs(cluster, timeout=1800)
     assert alive == []
 
 

@@ -1,22 +1,14 @@
 """Several machines train together: here two processes that meet on the loopback interface."""
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.mark.slow
-def test_two_machines_train_one_model(shell, corpus: Path):
-    meeting = f"127.0.0.1:{free_port()}"
+def test_two_machines_train_one_model(shell, corpus: Path, free_port):
+    meeting = f"127.0.0.1:{free_port}"
     settings = {
         "run.nodes": 2,
         "run.rendezvous": f"'{meeting}'",
@@ -29,8 +21,8 @@ def test_two_machines_train_one_model(shell, corpus: Path):
         shell.start("node", meeting, "--rank", "1") as other,
         shell.start(*shell.tiny(corpus, *given)) as first,
     ):
-        out, err = first.communicate(timeout=400)
-        said = other.communicate(timeout=300)[1]
+        out, err = first.communicate(timeout=1800)
+        said = other.communicate(timeout=1800)[1]
     assert first.returncode == 0, err
     assert "of-two-machines version 1" in out
     assert other.returncode == 0, said
@@ -42,18 +34,18 @@ def test_two_machines_train_one_model(shell, corpus: Path):
 
 
 def test_the_first_machine_is_not_a_node(shell):
-    done = shell("node", "127.0.0.1:29500", "--rank", "0")
+    done = shell.here("node", "127.0.0.1:29500", "--rank", "0")
     assert done.returncode == 2
     assert "this machine's rank is 0; name it with --rank, from 1" in done.stderr
 
 
 def test_a_place_to_meet_without_a_port_is_refused(shell):
-    done = shell("node", "node0", "--rank", "1")
+    done = shell.here("node", "node0", "--rank", "1")
     assert done.returncode == 2
     assert "run.rendezvous is 'node0'" in done.stderr
 
 
 def test_machines_without_a_place_to_meet_are_refused(shell):
-    done = shell("plan", "tiny", "--set", "run.nodes=2")
+    done = shell.here("plan", "tiny", "--set", "run.nodes=2")
     assert done.returncode == 2
     assert "nodes 2 need rendezvous, HOST:PORT of the first machine, to meet" in done.stderr

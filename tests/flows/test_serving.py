@@ -13,12 +13,12 @@ def test_the_newest_champion_is_served_until_sigterm(finished, shell):
         assert re.match(r"Serving gristmill-tiny version \d+ \(int8\) at http://127\.0\.0\.1:\d+$", line)
         url = line.split()[-1]
         answer = httpx.post(
-            f"{url}/v1/completions", json={"prompt": "The", "max_tokens": 3, "temperature": 0}, timeout=300
+            f"{url}/v1/completions", json={"prompt": "The", "max_tokens": 3, "temperature": 0}, timeout=1800
         )
         assert answer.status_code == 200
         assert answer.json()["model"] == "gristmill-tiny"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=300)
+        process.communicate(timeout=1800)
     assert process.returncode == 0
 
 

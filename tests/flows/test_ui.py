@@ -1,7 +1,6 @@
 """gristmill ui: both servers, for real."""
 
 import signal
-import socket
 import urllib.request
 from pathlib import Path
 
@@ -10,15 +9,8 @@ import pytest
 from flows.prefect_server import listen
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def body(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=300) as reply:
+    with urllib.request.urlopen(url, timeout=1800) as reply:
         return reply.read().decode()
 
 
@@ -29,7 +21,7 @@ def test_both_uis_answer_until_ctrl_c_and_nothing_is_left(finished, shell, free_
         assert "<title>Prefect" in body(prefect.split()[1])
         assert "MLflow" in body(mlflow.split()[1])
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=1800)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     listen(free_port).close()

@@ -201,7 +201,7 @@ def test_a_process_killed_while_it_fetches_leaves_whole_files_only_and_the_next_
         assert found is not None
         command = [sys.executable, "-c", FETCH, str(tmp_path / "two"), RECIPE.fingerprint]
         with subprocess.Popen(command) as process:
-            assert asked.wait(300)
+            assert asked.wait(1800)
             process.send_signal(signal.SIGKILL)
         sealed = {file.path: file.sha256 for file in made.files}
         here = {path.name: digest_file(path) for path in found.place.iterdir() if not path.name.endswith(".json")}
@@ -293,12 +293,11 @@ def test_wrong_credentials_are_refused_at_once_and_never_told(s3: Any, s3_server
 
 
 def test_a_run_goes_on_without_a_store_that_is_gone_and_gives_the_rest_at_its_end(
-    s3: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    s3: Any, tmp_path: Path, free_port: int, caplog: pytest.LogCaptureFixture
 ):
-    first = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    first = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port, verbose=False)
     first.start()
-    _, port = first.get_host_and_port()
-    remote = RemoteStore("s3://corpus/mill", {"endpoint_url": f"http://127.0.0.1:{port}"}, patience_s=0)
+    remote = RemoteStore("s3://corpus/mill", {"endpoint_url": f"http://127.0.0.1:{free_port}"}, patience_s=0)
     sharing, store, record = Sharing(remote), Store(tmp_path / "one"), RunRecord.begin("tiny", {})
     recipes = [recipe_of(stage, 1, Knob(), {}) for stage in ("ingest", "clean", "dedup")]
     sharing.give(seal(store, recipe=recipes[0]), record)
@@ -312,7 +311,7 @@ def test_a_run_goes_on_without_a_store_that_is_gone_and_gives_the_rest_at_its_en
     left = sharing.finish(record)
     assert left is not None
     assert "not in s3://corpus/mill yet: clean, dedup" in left
-    second = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    second = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port, verbose=False)
     second.start()
     assert sharing.finish(record.ended("completed")) is None
     assert [(s.stage, s.is_whole) for s in remote.listing()] == [("clean", True), ("dedup", True), ("ingest", True)]

@@ -120,7 +120,7 @@ def test_two_ranks_measure_together_though_their_caches_differ(tmp_path: Path):
         (tmp_path / "meet").unlink(missing_ok=True)
         command = [sys.executable, "-c", TWO_RANKS, str(tmp_path)]
         ranks = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)]
-        said = [rank.communicate(timeout=300)[0] for rank in ranks]
+        said = [rank.communicate(timeout=1800)[0] for rank in ranks]
         first, second = (json.loads(text.splitlines()[-1]) for text in said)
         assert first == second
         assert first["ranks"] == 2

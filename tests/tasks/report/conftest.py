@@ -26,7 +26,7 @@ from tasks.report.results import RunResults, read_results
 HOSTILE = "</script><script>document.title = 'taken'; alert(1)</script><img src=http://a.test/x onerror=alert(2)>"
 """What a model may write."""
 ENGLISH, CHINESE = "The mill grinds the grain into flour. ", "床前明月光，疑是地上霜。"
-LIMIT_S = 300
+LIMIT_S = 1800
 
 
 class Recipe(Params):
@@ -262,7 +262,10 @@ class Browser:
             f"--user-data-dir={profile}",
         ]
         command = ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", program, *flags]
-        self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
+        environment = os.environ | {"TMPDIR": str(profile)}  # it leaves a folder there
+        self._process = subprocess.Popen(
+            command, env=environment, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         self._out, self._in = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")

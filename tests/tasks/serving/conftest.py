@@ -40,7 +40,7 @@ class Server:
     process: subprocess.Popen[str]
 
     def client(self, **settings: object) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=300, **settings)
+        return httpx.Client(base_url=self.url, timeout=1800, **settings)
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
@@ -67,7 +67,7 @@ def started(code: str, *arguments: str, env: Mapping[str, str]) -> Iterator[Serv
             yield Server(found[0].replace("0.0.0.0", "127.0.0.1"), process)
         finally:
             process.terminate()
-            process.communicate(timeout=300)
+            process.communicate(timeout=1800)
 
 
 def serving(folder: Path, *, keys: str = "", **params: object) -> AbstractContextManager[Server]:

@@ -130,7 +130,7 @@ def test_an_engine_takes_all_texts_of_a_request_or_none(model):
     made = {text: [] for text in texts}
     ended = 0
     while ended < 3:
-        for text, emission in steps.get(timeout=300):
+        for text, emission in steps.get(timeout=1800):
             made[text].append(emission)
             ended += emission.finish is not None
     engine.close()
@@ -144,9 +144,9 @@ def test_a_step_that_fails_ends_every_text_and_takes_no_more(model):
     engine = Engine(batch, room=ROOM, max_queue=2, deliver=steps.put)
     beyond = Job((10**6,), GREEDY, 4, frozenset())  # no such token: onnxruntime raises
     texts = engine.submit([beyond, job(model, "To")])
-    lost = steps.get(timeout=300)
+    lost = steps.get(timeout=1800)
     assert {text for text, _ in lost} == set(texts)
     assert {emission.finish for _, emission in lost} == {"error"}
-    engine.thread.join(timeout=300)
+    engine.thread.join(timeout=1800)
     with pytest.raises(BrokenEngineError):
         engine.submit([job(model, "To")])

@@ -44,7 +44,7 @@ def test_the_model_tells_its_labels(labels):
 )
 def test_what_cannot_be_done_is_a_400_with_the_reason(labels, path, body, said):
     made = httpx.post(
-        labels.url + path, content=json.dumps(body).encode(), headers={"content-type": "application/json"}, timeout=300
+        labels.url + path, content=json.dumps(body).encode(), headers={"content-type": "application/json"}, timeout=1800
     )
     assert made.status_code == 400
     assert said in made.json()["error"]["message"]

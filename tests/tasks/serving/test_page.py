@@ -1,5 +1,6 @@
 """The page in headless Chromium, through the WebDriver protocol of chromedriver."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -63,14 +64,14 @@ class Page:
 @contextmanager
 def browsing(url: str, profile: str) -> Iterator[Page]:
     assert DRIVER is not None
-    with subprocess.Popen(
-        [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    environment = os.environ | {"TMPDIR": profile}  # the browser leaves a folder there
+    with subprocess.Popen([DRIVER, "--port=0"], env=environment, text=True, **pipes) as process:
         assert process.stdout is not None
         try:
             line = next(line for line in process.stdout if "started successfully on port" in line)
             port = int(line.rstrip().rstrip(".").rpartition(" ")[2])
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as driver:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=1800) as driver:
                 options = {"binary": BROWSER, "args": [*FLAGS, f"--user-data-dir={profile}"]}
                 wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
                 session = driver.post("/session", json=wanted).json()["value"]["sessionId"]

@@ -270,15 +270,15 @@ def test_a_server_with_keys_answers_to_those_who_have_one(bundle, serve):
         late = client.post("/v1/completions", json=ENDLESS, headers={"Authorization": f"Bearer {KEY}"})
         assert late.status_code == 504
         address = httpx.URL(locked.url)
-        with socket.create_connection((address.host, address.port), timeout=300) as slow:
+        with socket.create_connection((address.host, address.port), timeout=1800) as slow:
             head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
             slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
             assert slow.recv(12) == b"HTTP/1.1 408"
         for head in (b"", b"GET /health HTTP/1.1\r\nHost: local"):
-            with socket.create_connection((address.host, address.port), timeout=300) as silent:
+            with socket.create_connection((address.host, address.port), timeout=1800) as silent:
                 silent.sendall(head)
                 assert silent.recv(1) == b""  # closed
-        with socket.create_connection((address.host, address.port), timeout=300) as silent:
+        with socket.create_connection((address.host, address.port), timeout=1800) as silent:
             silent.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = silent.recv(4096)
             while not answer.endswith(b"}") and (piece := silent.recv(4096)):
@@ -298,7 +298,7 @@ def test_sigterm_lets_requests_end_and_refuses_new_ones(bundle, serve):
         assert rest[-1] == "data: [DONE]"
         ends = [json.loads(line[6:])["choices"][0]["finish_reason"] for line in rest[:-1]]
         assert ends.count("length") == 16
-        server.process.wait(timeout=300)
+        server.process.wait(timeout=1800)
         assert server.process.returncode == 0
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/ready")
