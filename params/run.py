@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from params.base import Params
 from params.place import check_options, check_url
 from params.watch import WatchParams
 
 Parallel = Literal["ddp", "zero2", "zero3"]
+_ELSEWHERE = {
+    "deepspeed": "zero2 (as its ZeRO-2) or zero3 (as its ZeRO-3)",
+    "zero1": "zero2, which shares out the gradients as well and sends no more",
+    "fsdp": "zero3 (full shard) or zero2 (shard grad op)",
+    "fsdp2": "zero3 (resharded after forward) or zero2 (not resharded)",
+}
+"""What other trainers call the ways to share out, and what to set here."""
 
 
 class RunParams(Params):
@@ -69,6 +76,15 @@ class RunParams(Params):
             check_url(self.store, "store")
         check_options(self.store_options)
         return self
+
+    @field_validator("parallel", mode="before")
+    @classmethod
+    def _names_what_is_shared_out(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.lower() in _ELSEWHERE:
+            raise ValueError(
+                f"did you mean {_ELSEWHERE[value.lower()]}? By torch's FSDP2 (docs/training.md, DeepSpeed)"
+            )
+        return value
 
     @model_validator(mode="after")
     def _machines_can_meet(self) -> Self:

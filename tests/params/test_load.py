@@ -113,6 +113,22 @@ def test_sections_that_do_not_fit_together_are_refused_before_anything_runs(assi
     assert load_params("tiny", {"compress.variants": ["int4"], "release.serve": "auto"})
 
 
+@pytest.mark.parametrize(
+    ("parallel", "meant"),
+    [
+        ("deepspeed", "zero2 (as its ZeRO-2) or zero3 (as its ZeRO-3)"),
+        ("DeepSpeed", "zero2 (as its ZeRO-2) or zero3 (as its ZeRO-3)"),
+        ("zero1", "zero2, which shares out the gradients as well"),
+        ("fsdp", "zero3 (full shard) or zero2 (shard grad op)"),
+    ],
+)
+def test_a_way_to_share_out_that_is_called_otherwise_here_is_answered_with_its_name(parallel: str, meant: str):
+    with pytest.raises(ParameterError) as raised:
+        load_params("tiny", {"run.parallel": parallel})
+    assert str(raised.value).startswith(f"override: run.parallel is '{parallel}'; did you mean {meant}")
+    assert "docs/training.md, DeepSpeed" in str(raised.value)
+
+
 def test_assignments_are_read_as_yaml():
     assert parse_assignments(["a.b=1", "a.c=null", "d=[x, 2.5]", "e={f: true}", "g=", "h=a=b"]) == {
         "a": {"b": 1, "c": None},
