@@ -435,7 +435,7 @@ def test_a_spike_is_put_right_and_what_was_done_survives_a_kill(
         metrics = train.work(params, tokenizer, data, out=out, run=with_settings(run, SETTINGS))
     assert metrics.counts["steps"] == 40
     assert json.loads((whole / "stop.json").read_text())["skipped_steps"] == skipped
-    said = [point["event"] for point in read_points(whole / "logs" / "metrics.jsonl") if "event" in point]
+    said = [point["spike"] for point in read_points(whole / "logs" / "metrics.jsonl") if "spike" in point]
     assert len(said) == 1
     assert said[0].endswith("its update left out" if action == "skip_step" else "back to step 20")
     for name in ("curve.jsonl", "stop.json", "model/model.safetensors"):
