@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tasks.serving.draws import choose
 from tasks.serving.generator import Array
 from tasks.serving.rows import Rows
 from tasks.serving.sampling import Rule, Sampler, Scored, scored
@@ -81,7 +82,7 @@ class Batch:
         emitted = self._read()
         if self.active:
             logits = self.rows.step([text.newest for text in self.active])
-            chosen = [text.sampler.choose(scores) for text, scores in zip(self.active, logits, strict=True)]
+            chosen = choose([text.sampler for text in self.active], logits)
             made = [(text, self._emission(text, token)) for text, token in zip(self.active, chosen, strict=True)]
             emitted += made
             self._remove([row for row, (_, emission) in enumerate(made) if emission.finish])

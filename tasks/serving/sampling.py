@@ -60,6 +60,8 @@ class Sampler:
         )
         self.chooser = Chooser(sampling, rule.index)
         self.is_plain = not (rule.frequency_penalty or rule.presence_penalty or rule.logit_bias)
+        self.candidates = rule.top_k if self.is_plain and not greedy else 0
+        """Texts with the same number of them can be drawn together; 0 for those that are drawn alone."""
 
     def choose(self, logits: Array) -> Scored:
         """The next token from the logits (vocabulary)."""
