@@ -15,6 +15,7 @@ from tasks.serving.api_error import ApiError
 from tasks.serving.generation import Generation, Piece
 from tasks.serving.jobs import Ask
 from tasks.serving.loaded import Loaded
+from tasks.serving.patience import ClientStalledError, Patience
 from tasks.serving.service import Service
 
 _LARGE = 20_000
@@ -100,12 +101,13 @@ class Exchange(Response):
         self.has_begun = True
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if opening := [*shape.opening(generation)]:
-            await self._send(send, _events(opening))
-        async for pieces in self._timed(generation):
-            if pieces:
-                await self._send(send, _events([shape.chunk(piece) for piece in pieces]))
-        await self._send(send, _events([*shape.closing(generation)]) + _DONE, last=True)
+        async with Patience.with_client(send, self.service.params.send_timeout_s) as client:
+            if opening := [*shape.opening(generation)]:
+                await client.push(_events(opening))
+            async for pieces in self._timed(generation):
+                if pieces:
+                    await client.push(_events([shape.chunk(piece) for piece in pieces]))
+            await client.push(_events([*shape.closing(generation)]) + _DONE, last=True)
 
     async def _timed(self, generation: Generation) -> AsyncGenerator[Sequence[Piece], None]:
         """The pieces, the time to the first of them noted."""
@@ -117,24 +119,13 @@ class Exchange(Response):
                     is_first = False
                 yield pieces
 
-    async def _send(self, send: Send, body: bytes, *, last: bool = False) -> None:
-        """Send a piece of the body; raises ClientStalledError if the client takes nothing for too long."""
-        try:
-            async with asyncio.timeout(self.service.params.send_timeout_s):
-                await send({"type": "http.response.body", "body": body, "more_body": not last})
-        except TimeoutError:
-            raise ClientStalledError from None
-
     async def _refuse(self, send: Send, error: ApiError) -> None:
         """An error for an answer, or as the last event of a stream that has begun."""
         if self.has_begun:
-            await self._send(send, _events([error.body]) + _DONE, last=True)
+            async with Patience.with_client(send, self.service.params.send_timeout_s) as client:
+                await client.push(_events([error.body]) + _DONE, last=True)
         else:
             await error_response(error)({"type": "http"}, _nothing, send)
-
-
-class ClientStalledError(Exception):
-    """A client that does not read what it asked for."""
 
 
 def error_response(error: ApiError) -> Response:
