@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -167,7 +168,7 @@ def _text_in(line: str, where: str, field: str) -> str:
 
 def in_order(pieces: "Iterator[Piece]", number: int) -> "Iterator[tuple[int, Iterator[Piece]]]":
     """The texts one after the other, each with its pieces; those of later ones wait while they are made together."""
-    held: list[list[Piece]] = [[] for _ in range(number)]
+    held: dict[int, list[Piece]] = defaultdict(list)
 
     def text(index: int) -> "Iterator[Piece]":
         while True:
@@ -175,6 +176,7 @@ def in_order(pieces: "Iterator[Piece]", number: int) -> "Iterator[tuple[int, Ite
                 piece = held[index].pop(0)
                 yield piece
                 if piece.finish:
+                    del held[index]
                     return
             piece = next(pieces)
             held[piece.index].append(piece)

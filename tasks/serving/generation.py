@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tasks.serving.api_error import ApiError
-from tasks.serving.batch import Emission, Finish, Text
+from tasks.serving.batch import Emission, Finish, Job, Text
 from tasks.serving.generator import OnnxModel
 from tasks.serving.jobs import Ask
 from tasks.serving.sampling import Scored
@@ -46,11 +46,10 @@ class Inbox:
 class Choice:
     """One text: its characters, and whether a stop sequence has ended it."""
 
-    def __init__(self, index: int, ask: Ask, model: OnnxModel) -> None:
+    def __init__(self, index: int, job: Job, stops: Sequence[str], *, model: OnnxModel) -> None:
         self.index = index
-        before = ask.jobs[index].prompt[-1:]
-        self.characters = Characters(model.decode, before)
-        self.stops = StopFinder(ask.stops)
+        self.characters = Characters(model.decode, before=job.prompt[-1:])
+        self.stops = StopFinder(stops)
         self.num_tokens = 0
         self.finish: Finish | None = None
 
@@ -80,7 +79,7 @@ class Generation:
 
     def __init__(self, ask: Ask, model: OnnxModel, texts: Sequence[Text], inbox: Inbox) -> None:
         self.ask, self.texts, self.inbox = ask, texts, inbox
-        self.choices = [Choice(index, ask, model) for index in range(len(ask.jobs))]
+        self.choices = [Choice(index, job, ask.stops, model=model) for index, job in enumerate(ask.jobs)]
 
     @property
     def prompt_tokens(self) -> int:

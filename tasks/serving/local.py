@@ -1,6 +1,7 @@
 """Continuing texts in this process: many at once, each told as it grows."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from params.errors import ParameterError
@@ -9,7 +10,6 @@ from tasks.serving.batch import Batch, Job, Text
 from tasks.serving.chat_template import ChatError, ChatTemplate, Message
 from tasks.serving.generation import Choice, Piece
 from tasks.serving.generator import OnnxModel, PromptError, Sampling, served_folder
-from tasks.serving.jobs import Ask
 from tasks.serving.rows import rows_of
 from tasks.serving.sampling import Rule
 
@@ -75,29 +75,40 @@ class LocalModel:
     ) -> Iterator[Piece]:
         """Pieces of the continuations, num_continuations of each prompt in turn, as they are made.
 
-        `answers` ends them at the end of a turn as well.
+        `answers` ends them at the end of a turn as well. A text is begun only when there is room for it, so any number
+        of them takes the memory of a few.
         """
         end_tokens = frozenset((self.model.settings.eos_token_id,))
         if answers and self.chat is not None:
             end_tokens |= self.chat.end_tokens
-        jobs = tuple(
+        jobs = (
             Job(prompt, _rule(sampling, index), sampling.max_new_tokens, end_tokens)
             for prompt in prompts
             for index in range(num_continuations)
         )
-        ask = Ask(jobs, tuple(prompts), stops)
-        texts = [Text(job, room=self.model.room) for job in jobs]
-        choices = {text: Choice(index, ask, self.model) for index, text in enumerate(texts)}
-        num_rows = min(len(jobs), _MAX_ROWS)
-        at_once = _PREFILL_TOKENS if self.model.encoder is None else self.model.settings.context_length
-        batch = Batch(rows_of(self.model, max_rows=num_rows), num_rows, at_once)
-        batch.waiting.extend(texts)
-        while not batch.is_idle:
+        to_come = enumerate(jobs)
+        num_rows = min(len(prompts) * num_continuations, _MAX_ROWS)
+        batch = self._batch(num_rows)
+        begun: dict[Text, Choice] = {}
+        while True:
+            for index, job in islice(to_come, num_rows - len(begun)):
+                text = Text(job, room=self.model.room)
+                begun[text] = Choice(index, job, stops, model=self.model)
+                batch.waiting.append(text)
+            if batch.is_idle:
+                return
             for text, emission in batch.step():
-                piece = choices[text].add([emission])
+                if text not in begun:  # a stop sequence ended it at the token before, in this very step
+                    continue
+                piece = begun[text].add([emission])
                 if piece.finish:
                     text.cancel()
+                    del begun[text]
                 yield piece
+
+    def _batch(self, num_rows: int) -> Batch:
+        at_once = _PREFILL_TOKENS if self.model.encoder is None else self.model.settings.context_length
+        return Batch(rows_of(self.model, max_rows=num_rows), num_rows, at_once)
 
     def _check_room(self, tokens: tuple[int, ...], where: str) -> None:
         if len(tokens) > self.model.longest:

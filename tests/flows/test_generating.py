@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from itertools import islice
 
 import pytest
 
@@ -94,3 +95,13 @@ def test_texts_made_together_are_printed_one_after_the_other():
     made = [Piece(1, "B"), Piece(0, "a"), Piece(1, "!", finish="stop"), Piece(0, "b", finish="length")]
     shown = [(index, [piece.text for piece in texts]) for index, texts in in_order(iter(made), 2)]
     assert shown == [(0, ["a", "b"]), (1, ["B", "!"])]
+
+
+def test_any_number_of_texts_can_be_asked_for_since_each_is_let_go_once_it_is_printed():
+    made = (Piece(index, "x", finish="stop") for index in range(3))
+    shown = in_order(made, 10**30)
+    assert [(index, [piece.text for piece in texts]) for index, texts in islice(shown, 3)] == [
+        (0, ["x"]),
+        (1, ["x"]),
+        (2, ["x"]),
+    ]

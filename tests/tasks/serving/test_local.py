@@ -1,5 +1,7 @@
 """Continuing texts in this process."""
 
+from itertools import islice
+
 import pytest
 
 from params.errors import ParameterError
@@ -33,6 +35,22 @@ def test_continuations_with_a_seed_are_those_of_the_bundle_whatever_else_is_aske
     tokens = [model.prompt_tokens(prompt, "here") for prompt in ("床", "The")]
     made = texts(model.run(tokens, model.sampling(**changes), num_continuations=2), 4)
     assert made[2:] == model.model.generate(["The"], num_continuations=2, **changes)[0]
+
+
+def test_texts_are_begun_as_there_is_room_so_their_number_is_free(model):
+    changes = {"seed": 2, "max_new_tokens": 3}
+    tokens = [model.prompt_tokens("The", "here")]
+    pieces = model.run(tokens, model.sampling(**changes), num_continuations=10**12)
+    ended = {piece.index for piece in islice((piece for piece in pieces if piece.finish), 40)}
+    assert ended <= set(range(40 + 16))
+    few = texts(model.run(tokens, model.sampling(**changes), num_continuations=40), 40)
+    assert few == model.model.generate(["The"], num_continuations=40, **changes)[0]
+
+
+def test_a_stop_sequence_may_be_the_very_first_token(model):
+    tokens = [model.prompt_tokens("To install the", "here")] * 3
+    pieces = list(model.run(tokens, model.sampling(greedy=True), stops=(" ",)))
+    assert [piece.finish for piece in pieces] == ["stop"] * 3
 
 
 def test_a_stop_sequence_ends_a_text(model):
