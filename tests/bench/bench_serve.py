@@ -5,10 +5,14 @@
 Prints `BENCH name value unit` lines. A server of the int8 graph, in a process of its own, is asked over loopback by a
 client in another, with streams of 128 sampled tokens (the model's own sampling settings) after prompts of 16 to 48.
 The weights are drawn at random: they change what is written, not how long it takes. Each number of threads has a
-server of its own; rounds of one and of sixteen streams are run in turn, and each side has its best round.
+server of its own; rounds of one and of sixteen streams are run in turn, and each side has its best round. A single
+stream asks more often, so that its rounds last about as long: the best of short rounds would be the luckier one.
 
-serve_16_vs_1: tokens a second with 16 concurrent streams over those of a single one, on the same server (12 M); with
-the number of threads at which 16 streams are fastest. Time to first token: median over the requests of the best round.
+serve_16_vs_1: tokens a second with 16 concurrent streams over those of a single one, on the same server (12 M), with
+the number of threads at which 16 streams are fastest; serve_16_vs_1_best_of_each: each side with the number of threads
+that is best for it. Time to first token: median over the requests of the best round. server_ms and client_ms are
+processor time a token, which other work on the machine changes less than the speed; the client has a process of its
+own, but on a machine with few cores it takes from what the server could use.
 """
 
 import argparse
@@ -23,8 +27,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psutil
 
 from tasks.context import num_cores
 
@@ -32,6 +38,8 @@ SHAPES = {"12m": {"layers": 6, "width": 384, "heads": 6}, "100m": {"layers": 12,
 HERE = Path(__file__).parent
 VOCABULARY = 4096
 NEW, STREAMS = 128, 16
+REQUESTS = {1: 8, STREAMS: 2}
+"""Of each stream in a round."""
 HEAD = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
 
 
@@ -42,6 +50,9 @@ class Figures:
     speed: float
     """Tokens a second, all streams together."""
     first_token_ms: float
+    client_ms: float
+    """Processor time of the client, and of the server, for a token."""
+    server_ms: float = 0.0
 
 
 def main() -> None:
@@ -67,19 +78,24 @@ def measure(arguments: argparse.Namespace, size: str) -> None:
     folder = served_model(arguments.folder / size, size)
     found: dict[int, dict[int, Figures]] = {}
     for threads in arguments.threads:
-        with server(folder, threads) as url:
-            client(url, STREAMS, 1)  # warms up
-            rounds = [{number: client(url, number, 2) for number in (1, STREAMS)} for _ in range(arguments.rounds)]
+        with server(folder, threads) as served:
+            ask(served, STREAMS, 1)  # warms up
+            rounds = [{n: ask(served, n, most) for n, most in REQUESTS.items()} for _ in range(arguments.rounds)]
         found[threads] = {
             number: max((made[number] for made in rounds), key=lambda figures: figures.speed) for number in (1, STREAMS)
         }
-    best = max(found, key=lambda threads: found[threads][STREAMS].speed)
     for threads, sides in found.items():
         for number, figures in sides.items():
-            say(f"serve_{number}_{size}_{threads}_threads", figures.speed, "tokens/s")
-            say(f"first_token_{number}_{size}_{threads}_threads", figures.first_token_ms, "ms")
-    ratio = found[best][STREAMS].speed / found[best][1].speed
-    say("serve_16_vs_1" if size == "12m" else f"serve_16_vs_1_{size}", ratio, f"x ({best} threads)")
+            name = f"{number}_{size}_{threads}_threads"
+            say(f"serve_{name}", figures.speed, "tokens/s")
+            say(f"first_token_{name}", figures.first_token_ms, "ms")
+            say(f"server_ms_{name}", figures.server_ms, "ms/token")
+            say(f"client_ms_{name}", figures.client_ms, "ms/token")
+    many, single = (max(found, key=lambda threads: found[threads][number].speed) for number in (STREAMS, 1))
+    ratio = "serve_16_vs_1" if size == "12m" else f"serve_16_vs_1_{size}"
+    say(ratio, found[many][STREAMS].speed / found[many][1].speed, f"x ({many} threads)")
+    each = found[many][STREAMS].speed / found[single][1].speed
+    say(f"{ratio}_best_of_each", each, f"x (16 streams: {many} threads, 1 stream: {single})")
 
 
 def served_model(folder: Path, size: str) -> Path:
@@ -93,8 +109,8 @@ def served_model(folder: Path, size: str) -> Path:
 
 
 @contextmanager
-def server(folder: Path, threads: int) -> Iterator[str]:
-    """A server as a user starts it."""
+def server(folder: Path, threads: int) -> Iterator[tuple[str, psutil.Process]]:
+    """A server as a user starts it: its address, and its process."""
     command = [sys.executable, "-m", "flows.cli", "serve", str(folder), "--port", "0", "--threads", str(threads)]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"GRISTMILL_HOME": str(folder.parent / "home")}
@@ -103,24 +119,28 @@ def server(folder: Path, threads: int) -> Iterator[str]:
         found = next((match for line in process.stderr if (match := re.search(r"at (http://\S+)$", line))), None)
         assert found is not None, "the server did not start"
         try:
-            yield found[1]
+            yield found[1], psutil.Process(process.pid)
         finally:
             process.terminate()
 
 
-def client(url: str, streams: int, requests: int) -> Figures:
+def ask(served: tuple[str, psutil.Process], streams: int, requests: int) -> Figures:
     """So many streams at once, each of so many requests in turn."""
+    url, process = served
     command = [sys.executable, __file__, "--client", url, str(streams), str(requests)]
+    before = sum(process.cpu_times()[:2])
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Figures(**json.loads(done.stdout))
+    seconds = sum(process.cpu_times()[:2]) - before
+    return replace(Figures(**json.loads(done.stdout)), server_ms=1000 * seconds / (streams * requests * NEW))
 
 
 async def ask_all(url: str, streams: int, requests: int) -> dict[str, float]:
-    began = time.perf_counter()
+    tokens = streams * requests * NEW
+    began, used = time.perf_counter(), time.process_time()
     waits = await asyncio.gather(*(stream(url, number, requests) for number in range(streams)))
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, time.process_time() - used
     first = statistics.median(wait for several in waits for wait in several)
-    return {"speed": streams * requests * NEW / seconds, "first_token_ms": 1000 * first}
+    return {"speed": tokens / seconds, "first_token_ms": 1000 * first, "client_ms": 1000 * used / tokens}
 
 
 async def stream(url: str, number: int, requests: int) -> list[float]:
