@@ -7,7 +7,6 @@ process it starts (and what those start) bears GRISTMILL_STACK=<id> in its envir
 found: a number of a process may belong to somebody else by then, that mark does not.
 """
 
-import ctypes
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from flows.home import Home, open_home
@@ -27,6 +27,7 @@ from flows.mlflow_server import server_command, server_environment
 from flows.prefect_server import ADDRESS, INHERITED, USERS_LOCK, listen
 from flows.servers import SERVER_LOG, answers, read_address
 from tasks.artifacts.lock import is_locked, lock_shared, try_lock
+from tasks.training.parent import die_with_parent
 
 STATE = "stack.json"
 MARK = "GRISTMILL_STACK"
@@ -35,7 +36,6 @@ HEARTBEAT_S = 30
 _POLL_S = 0.3
 _GRACE_S = 30.0
 _LONGEST_PAUSE_S = 60.0
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Service:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    preexec_fn=_end_with_parent,
+                    preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
                 )
 
     def end(self) -> None:
@@ -188,12 +188,6 @@ def _write(state: int, what: dict[str, object]) -> None:
     if os.pread(state, len(text) + 1, 0) != text:
         os.ftruncate(state, 0)
         os.pwrite(state, text, 0)
-
-
-def _end_with_parent() -> None:
-    """Let Linux send SIGTERM to a child whose parent was killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from params.errors import ExportError
+from tasks.training.parent import named_parent
 
 GENAI_ARCHITECTURES = ("qwen3", "llama")
 """Model types whose graphs the onnxruntime-genai builder makes; they run fastest (grouped-query attention)."""
@@ -83,7 +84,7 @@ def is_classifier(config: Mapping[str, Any]) -> bool:
 
 
 def child_environment() -> dict[str, str]:
-    """What a building process sees: no accelerator, no hub, our modules."""
+    """What a building process sees: no accelerator, no hub, our modules, and whom it is not to outlive."""
     repository = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (repository, os.environ.get("PYTHONPATH", "")) if part)
     steady = {
@@ -92,4 +93,4 @@ def child_environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    return {**os.environ, **steady, "PYTHONPATH": path}
+    return {**os.environ, **steady, **named_parent(), "PYTHONPATH": path}

@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tasks.graph.torch_builder import forget_source
 from tasks.model.packing import accept_packed_blocks
+from tasks.training.parent import die_with_parent
 
 _BATCH, _LENGTH = 2, 5
 """Sizes of the example inputs; neither is 1, which torch.export would take for a constant."""
@@ -61,4 +62,5 @@ def main(model_folder: str, out: str, opset: int) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

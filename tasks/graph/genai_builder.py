@@ -4,6 +4,8 @@ import sys
 import tempfile
 from typing import Any
 
+from tasks.training.parent import die_with_parent
+
 
 def main(model_folder: str, out: str) -> None:
     """Build the graph of a transformers folder; the operator set is the builder's choice.
@@ -22,4 +24,5 @@ def main(model_folder: str, out: str) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(sys.argv[1], sys.argv[2])

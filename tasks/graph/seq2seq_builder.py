@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSeq2SeqLM, DynamicCache, EncoderDecoderCache
 
 from tasks.graph.torch_builder import forget_source
+from tasks.training.parent import die_with_parent
 
 _BATCH, _SOURCE, _NEW, _PAST = 2, 7, 3, 5
 """Sizes of the example inputs; all different, and none is 1, which torch.export would take for a constant."""
@@ -128,4 +129,5 @@ def _pairs(tensors: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

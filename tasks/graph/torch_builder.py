@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from tasks.model.packing import accept_packed_blocks
+from tasks.training.parent import die_with_parent
 
 _BATCH, _NEW, _PAST = 2, 3, 5
 """Sizes of the example inputs; all different, and none is 1, which torch.export would take for a constant."""
@@ -92,4 +93,5 @@ def forget_source(model: Any) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

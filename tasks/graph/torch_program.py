@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from tasks.graph.torch_builder import CACHE_AXES, SHAPES, FlatCache, example_inputs
 from tasks.model.packing import accept_packed_blocks
+from tasks.training.parent import die_with_parent
 
 
 def main(kind: str, model_folder: str, out: str) -> None:
@@ -52,4 +53,5 @@ def empty_past(config: Any, rows: int) -> list[Tensor]:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(*sys.argv[1:4])

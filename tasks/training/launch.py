@@ -16,6 +16,7 @@ from typing import IO, Any
 from tasks.training.curve import read_points
 from tasks.training.job import Job, newest_step
 from tasks.training.nodes import host_and_port
+from tasks.training.parent import named_parent
 from tasks.training.plain_path import plain_path
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def environment(job: Job) -> dict[str, str]:
     """The environment of the training process: its thread count, and no chatter."""
     quiet = {"TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore", "TRANSFORMERS_VERBOSITY": "error"}
     safe = {"PYTHONSAFEPATH": "1"}  # a random.py in the user's folder must not hide the standard module
-    return {**os.environ, **quiet, **safe, **_compilable(), "OMP_NUM_THREADS": str(job.threads)}
+    return {**os.environ, **quiet, **safe, **_compilable(), **named_parent(), "OMP_NUM_THREADS": str(job.threads)}
 
 
 def _compilable() -> dict[str, str]:
