@@ -28,7 +28,7 @@ from tasks.context import Run, num_cores, roots_of
 from tasks.engine import Engine, units_of
 from tasks.notices.redaction import redacted
 from tasks.notices.sending import channels_of
-from tasks.tracking import Tracker, start_tracker
+from tasks.tracking import RUN_TAG, Tracker, find_run, start_tracker
 
 log = logging.getLogger(__name__)
 Status = Literal["completed", "failed", "cancelled"]
@@ -43,15 +43,15 @@ def begin_run(
 ) -> Iterator[Run]:
     """A run inside a Prefect flow, recorded in the store and in MLflow, whatever ends it."""
     home = open_home(params.run.home)
-    store = share(Store(home.store), params.run)
-    bury_dead_runs(home, params)
     record, model = RunRecord.begin(preset, overrides, flow_run_id=_flow_run_id()), params.release.model_name
     lock = _alive(home, record)
     told = told_at_end(params.notify, record, home, model=model, flow_run_url=_flow_run_url())
-    engine = Engine(params.run, num_workers=params.run.workers or num_cores(), scratch=lock.with_suffix(""))
     lock_for_life(lock)
     with prefect_logs(), told, ExitStack() as entered:
-        with _starting(record, store):
+        with _starting(record, home.store):
+            store = share(Store(home.store), params.run)
+            bury_dead_runs(home, params)
+            engine = Engine(params.run, num_workers=params.run.workers or num_cores(), scratch=lock.with_suffix(""))
             entered.enter_context(engine)
             tracker = _start_tracker(home, params, record)
         run = Run(store, params.run, record, roots=roots_of(params), tracker=tracker, engine=engine, until=until)
@@ -71,16 +71,16 @@ def begin_run(
 
 
 @contextmanager
-def _starting(record: RunRecord, store: Store) -> Iterator[None]:
+def _starting(record: RunRecord, root: Path) -> Iterator[None]:
     """Have a record from the first instant, so that a run killed while it starts is buried too; none if it cannot."""
-    record.save(store.root)
+    record.save(root)
     has_started = False
     try:
         yield
         has_started = True
     finally:
         if not has_started:
-            remove_record(store.root, record.run_id)
+            remove_record(root, record.run_id)
 
 
 def bury_dead_runs(home: Home, params: PipelineParams) -> None:
@@ -122,7 +122,7 @@ def _start_tracker(home: Home, params: PipelineParams, record: RunRecord) -> Tra
         experiment=params.release.model_name,
         run_name=name_of(record),
         artifact_root=home.mlflow_artifacts,
-        tags={"gristmill.run_id": record.run_id},
+        tags={RUN_TAG: record.run_id},
     )
     tags = {
         "gristmill.preset": record.preset,
@@ -207,15 +207,16 @@ def _name_in_prefect(record: RunRecord) -> None:
 
 
 def _kill_in_mlflow(record: RunRecord) -> None:
+    """A run that was killed before it could write down its run of MLflow is known there by its tag."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    if record.mlflow_run_id is None:
-        return
     client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     try:
-        client.set_tag(record.mlflow_run_id, "gristmill.ended", "its process was killed")
-        client.set_terminated(record.mlflow_run_id, "KILLED")
+        run_id = record.mlflow_run_id or find_run(client, record.run_id)
+        if run_id is not None:
+            client.set_tag(run_id, "gristmill.ended", "its process was killed")
+            client.set_terminated(run_id, "KILLED")
     except MlflowException as error:  # deleted since, or kept on another server
         log.info("MLflow knows nothing of run %s: %s", record.run_id, error.message)
 

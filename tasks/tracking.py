@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 CURVES = "logs/metrics.jsonl"
 """A stage that leaves this file of {"step": int, "name": value, …} lines has its curves shown in MLflow."""
+RUN_TAG = "gristmill.run_id"
+"""The tag of an MLflow run that names ours; it is there from the beginning."""
 REPORT = "report.json"
 """What a stage has to say beyond its figures."""
 NOT_COMPARED = ("run", "notify", "retrain", "survey")
@@ -164,6 +166,15 @@ def start_tracker(
     )
     run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags))
     return Tracker(client, run.info.run_id)
+
+
+def find_run(client: "MlflowClient", run_id: str) -> str | None:
+    """The run of MLflow that bears the tag of one of ours; None where there is none."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how MLflow asks its database
+        found = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
+    return found[0].info.run_id if found else None
 
 
 def in_short(tree: Any) -> Any:
