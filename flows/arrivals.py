@@ -11,7 +11,7 @@ from tasks.artifacts.digest import digest_value
 from tasks.artifacts.manifest import Manifest
 from tasks.clean import clean
 from tasks.context import Run
-from tasks.dedup import dedup, extend_index
+from tasks.dedup import dedup
 from tasks.ingest import ingest
 from tasks.survey import FILES_NAME, source_line, survey
 
@@ -67,7 +67,6 @@ def _read(p: PipelineParams, ledger: Ledger, batch: Batch, run: Run) -> Batch:
         return done
     params = p.dedup.model_copy(update={"index": ledger.index})
     unique = dedup(params, cleaned, run=run)
-    extend_index(params, cleaned, unique, run=run)
     counts = unique.metrics.counts
     sizes = {"num_docs": counts["docs_kept"], "num_bytes": counts["bytes_kept"]}
     return done.model_copy(update={"unique": unique.reference(), **sizes})

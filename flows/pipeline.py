@@ -18,7 +18,7 @@ from tasks.clean import clean
 from tasks.compress import compress
 from tasks.context import Reached, Run
 from tasks.decontaminate import decontaminate
-from tasks.dedup import dedup, extend_index
+from tasks.dedup import dedup
 from tasks.evaluate import check_questions, evaluate
 from tasks.export import export
 from tasks.ingest import ingest
@@ -94,7 +94,6 @@ def chain(p: PipelineParams, run: Run) -> Candidate:
     documents = ingest(p.ingest, files, run=run)
     cleaned = clean(p.clean, documents, run=run)
     unique = dedup(p.dedup, cleaned, run=run)
-    extend_index(p.dedup, cleaned, unique, run=run)
     splits = split(p.split, unique, run=run)
     clean_splits = decontaminate(p.decontaminate, splits, run=run)
     return learn(p, Prepared(files, cleaned, unique, clean_splits), run)

@@ -53,7 +53,24 @@ def identity(params: DedupParams, run: Run, cleaned: Manifest) -> DedupParams:
     return params.model_copy(update={"index": base.state})
 
 
-@stage(version=4, identity=identity)
+def extend_index(params: DedupParams, cleaned: Manifest, unique: Manifest, *, run: Run) -> None:
+    """Let the index that the parameters name stand on a sealed result of dedup, unless it does already."""
+    if params.index is None:
+        return
+    with extending(run.store.root, params) as chain:
+        if any(link.documents == cleaned.digest for link in chain.links):
+            return
+        if unique.params["index"] != chain.state:
+            raise StoreError(
+                f"dedup: another run added to index {params.index!r} while this one compared its documents with "
+                f"{unique.params['index']}; start it again: they are then compared with what was added, too"
+            )
+        unique.folder_with(f"{INDEX_FOLDER}/**")  # the chain is read from this machine's disk alone
+        link = link_of(params, documents=cleaned.digest, fingerprint=unique.fingerprint, digest=unique.digest)
+        save_chain(run.store.root, chain.model_copy(update={"links": (*chain.links, link)}))
+
+
+@stage(version=4, identity=identity, after=extend_index)
 def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Metrics:
     """Keep one document of every cluster of equal or similar texts in kept/; the others go to rejected/.
 
@@ -90,23 +107,6 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
         _write_index(Addition(descriptions, verdicts, index), catalogue, params, out / INDEX_FOLDER)
     shutil.rmtree(scratch)
     return _metrics(descriptions, verdicts, separated.counts)
-
-
-def extend_index(params: DedupParams, cleaned: Manifest, unique: Manifest, *, run: Run) -> None:
-    """Let the index that the parameters name stand on a sealed result of dedup, unless it does already."""
-    if params.index is None or run.plan is not None:
-        return
-    with extending(run.store.root, params) as chain:
-        if any(link.documents == cleaned.digest for link in chain.links):
-            return
-        if unique.params["index"] != chain.state:
-            raise StoreError(
-                f"dedup: another run added to index {params.index!r} while this one compared its documents with "
-                f"{unique.params['index']}; start it again: they are then compared with what was added, too"
-            )
-        unique.folder_with(f"{INDEX_FOLDER}/**")  # the chain is read from this machine's disk alone
-        link = link_of(params, documents=cleaned.digest, fingerprint=unique.fingerprint, digest=unique.digest)
-        save_chain(run.store.root, chain.model_copy(update={"links": (*chain.links, link)}))
 
 
 def _open_index(params: DedupParams, cleaned: Manifest, run: Run) -> "Index":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Identity = Callable[..., Params]
+After = Callable[..., None]
 
 
 class Stage:
@@ -39,6 +40,7 @@ class Stage:
         version: int,
         volatile: tuple[str, ...],
         identity: Identity | None,
+        after: After | None = None,
         name: str | None = None,
     ) -> None:
         self.work = work
@@ -46,6 +48,7 @@ class Stage:
         self.version = version
         self.volatile = volatile
         self.identity = identity
+        self.after = after
         self.__doc__ = work.__doc__
         positional = [p for p in inspect.signature(work).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
         self.input_names = [p.name for p in positional]
@@ -65,6 +68,7 @@ class Stage:
             version=self.version,
             volatile=self.volatile,
             identity=self.identity,
+            after=self.after,
             name=f"{self.name}.{part}",
         )
 
@@ -108,6 +112,8 @@ class Stage:
                     break
                 except DamagedError as damage:
                     run.mend(damage)
+            if self.after is not None:
+                self.after(params, *inputs, manifest, run=run)
             run.remake[manifest.stage, manifest.fingerprint] = lambda: self._held(params, inputs, run)[0]
         if task_run.id is not None:
             made = run.task_runs[manifest.fingerprint] = UUID(task_run.id)
@@ -180,16 +186,21 @@ class Stage:
 
 
 def stage(
-    *, version: int, volatile: tuple[str, ...] = ("logs/*",), identity: Identity | None = None
+    *,
+    version: int,
+    volatile: tuple[str, ...] = ("logs/*",),
+    identity: Identity | None = None,
+    after: After | None = None,
 ) -> Callable[[Callable[..., Metrics]], Stage]:
     """Make `work(params, *inputs: Manifest, out: Path, run: Run) -> Metrics` a stage of the pipeline.
 
     `version` is raised by hand when the code begins to make other bytes; `volatile` names files (glob patterns) that
     are no part of the digest, as they depend on the machine's speed or no later stage reads them;
     `identity(params, run, *inputs)` replaces the parameters in the recipe where they do not say what decides the bytes
-    (paths stand for the files found there).
+    (paths stand for the files found there); `after(params, *inputs, result, run=run)` is called whenever a run has the
+    sealed result, for what has to follow it even in a run that ends there.
     """
-    return lambda work: Stage(work, version=version, volatile=volatile, identity=identity)
+    return lambda work: Stage(work, version=version, volatile=volatile, identity=identity, after=after)
 
 
 def _stage_at(module: str, work: str, name: str) -> Stage:

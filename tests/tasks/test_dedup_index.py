@@ -135,6 +135,13 @@ def test_rebuilding_in_one_go_leaves_what_adding_day_by_day_left(tmp_path_factor
     assert judged(*results) == judged(whole)
 
 
+def test_the_stage_itself_adds_to_the_index_so_that_a_run_may_end_with_it(days):
+    monday = days.cleaned({"mon": [variant()]})
+    for _ in range(2):  # what its Prefect task does: made, then reused
+        dedup._run(PARAMS, monday, run=days.run)
+        assert len(read_chain(days.run.store.root, PARAMS).links) == 1
+
+
 def test_a_batch_asked_for_again_is_reused_and_adds_nothing(days):
     monday = days.cleaned({"mon": [variant()]})
     first = days.add(monday)

@@ -77,6 +77,19 @@ def test_the_second_call_reuses_the_first_ones_result(run: Run, write: Stage, ca
     assert (first.folder / "text").read_text() == "abc"
 
 
+def test_what_has_to_follow_a_result_does_so_whenever_a_run_has_it(run: Run, calls: list[str]):
+    def count(params: Text, made: Manifest, *, run: Run) -> None:
+        calls.append(f"{params.text} {run.store.find('write', made.fingerprint) == made}")
+
+    @stage(version=1, after=count)
+    def write(params: Text, *, out: Path, run: Run) -> Metrics:
+        return Metrics()
+
+    make(write, Text(), run=run)
+    make(write, Text(), run=run)
+    assert calls == ["abc True", "abc True"]
+
+
 def test_other_parameters_make_another_result(run: Run, write: Stage, calls: list[str]):
     first, second = make(write, Text(), run=run), make(write, Text(text="x"), run=run)
     assert calls == ["write", "write"]
