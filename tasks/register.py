@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,11 @@ from tasks.tracking import answering_registry, quiet_mlflow
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from tasks.serving.gristmill_pyfunc import Loaded
     from tasks.tracking import Tracker
 
 _DIGEST = "gristmill.digest"
 _REQUIREMENTS = ("numpy", "onnxruntime", "tokenizers")
-_LOADER = "gristmill_pyfunc"
-"""Module that loads a language model; other kinds name theirs."""
 _UNTOLD = ("name", "variants", "gate_passed")
 """Facts of a bundle that are no tags of its version: said elsewhere."""
 _ABOUT = """A model with all its exported variants, card, evaluation and lineage in each version.
@@ -144,37 +142,35 @@ def _find_logged_model(tracker: "Tracker", digest: str) -> str | None:
 def _log_model(tracker: "Tracker", released: Manifest, tags: dict[str, str]) -> str:
     import mlflow
 
-    from tasks.kinds.kind import kind_named
+    from tasks.serving import gristmill_pyfunc as loader
 
-    kind = kind_named(_facts(released).get("kind", ""))
-    name = _LOADER if kind is None else kind.loader
-    loader = import_module(f"tasks.serving.{name}")
+    bundle = released.folder / "bundle"
     mlflow.set_experiment(experiment_id=tracker.client.get_run(tracker.run_id).info.experiment_id)
     info: Any = mlflow.models.Model.log(
         artifact_path=None,
         name="model",
         flavor=mlflow.pyfunc,
         run_id=tracker.run_id,
-        loader_module=name,
-        data_path=str(released.folder / "bundle"),
+        loader_module=loader.__name__.rpartition(".")[2],
+        data_path=str(bundle),
         code_paths=[str(loader.__file__)],
         pip_requirements=[f"{package}=={installed_version(package)}" for package in _REQUIREMENTS],
-        signature=_signature(loader),
+        signature=_signature(loader.loader_of(bundle)),
         tags={_DIGEST: tags[_DIGEST]},
     )
     return str(info.model_id)
 
 
-def _signature(loader: Any) -> Any:
-    """What a module of pyfunc takes and gives: its COLUMN, PARAMETERS and OUTPUTS."""
+def _signature(loader: "type[Loaded]") -> Any:
+    """What the predict of a loaded bundle takes and gives."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     types = {str: DataType.string, bool: DataType.boolean, int: DataType.long, float: DataType.double}
-    named = {name: ColSpec(types[kind], name) for name, kind in loader.OUTPUTS.items()}
-    parameters = [ParamSpec(name, types[type(value)], value) for name, value in loader.PARAMETERS.items()]
+    named = {name: ColSpec(types[kind], name) for name, kind in loader.outputs.items()}
+    parameters = [ParamSpec(name, types[type(value)], value) for name, value in loader.parameters.items()]
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, loader.COLUMN)]),
+        inputs=Schema([ColSpec(DataType.string, loader.column)]),
         outputs=Schema(list(named.values()) or [ColSpec(DataType.string)]),
         params=ParamSchema(parameters),
     )

@@ -72,7 +72,6 @@ class Classifier(Kind):
     objective = "classify"
     speed_unit, command = "texts", "classify"
     runner = ("tasks.serving.classifier", "classify.py")
-    loader = "classifier_pyfunc"
 
     def read(self, row: Any) -> tuple[str, str]:
         """Text and label of a row."""

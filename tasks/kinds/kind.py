@@ -64,8 +64,6 @@ class Kind(ABC):
     """Of the command line, to use such a model with."""
     runner: tuple[str, str]
     """Module that runs the exported folder alone, and the name that it has in a bundle."""
-    loader: str
-    """Module of tasks/serving that MLflow loads a bundle with; it has COLUMN and PARAMETERS."""
 
     @property
     def decisive(self) -> str:

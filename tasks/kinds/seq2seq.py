@@ -93,7 +93,6 @@ class Seq2Seq(Kind):
     objective, max_rows = "seq2seq", 256
     speed_unit, command = "tokens", "generate"
     runner = ("tasks.serving.generator", "generate.py")
-    loader = "gristmill_pyfunc"
 
     def read(self, row: Any) -> tuple[str, str]:
         """Source and target of a row."""

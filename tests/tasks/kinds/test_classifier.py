@@ -19,7 +19,7 @@ from tasks.kinds.classifier_checks import check_classifier
 from tasks.kinds.kind import kind_of
 from tasks.kinds.rows import held_out_rows, read_own_rows
 from tasks.register import _register
-from tasks.serving import classifier_pyfunc
+from tasks.serving import gristmill_pyfunc
 from tasks.serving.classifier import OnnxClassifier
 
 # MLflow 3.17 uses a loader option that SQLAlchemy 2.1 announces to remove.
@@ -116,9 +116,9 @@ def test_the_bundle_labels_texts_where_gristmill_is_not_installed(released, tmp_
     alone = [sys.executable, "-I", str(bundle / "classify.py"), *TEXTS]
     done = subprocess.run(alone, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["positive", "negative"]
-    shutil.copy(classifier_pyfunc.__file__, tmp_path)
+    shutil.copy(gristmill_pyfunc.__file__, tmp_path)
     code = (
-        "import sys; sys.modules['tasks'] = sys.modules['params'] = None; import classifier_pyfunc as loader; "
+        "import sys; sys.modules['tasks'] = sys.modules['params'] = None; import gristmill_pyfunc as loader; "
         f"print([one['label'] for one in loader._load_pyfunc({str(bundle)!r}).predict({TEXTS!r})])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)

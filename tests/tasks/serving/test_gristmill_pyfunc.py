@@ -7,19 +7,20 @@ import sys
 import pytest
 
 from tasks.serving import gristmill_pyfunc
-from tasks.serving.gristmill_pyfunc import prompts_of
+from tasks.serving.gristmill_pyfunc import texts_of
 
 
-def test_prompts_may_come_in_any_of_the_usual_forms():
+@pytest.mark.parametrize("column", ["prompt", "text"])
+def test_texts_may_come_in_any_of_the_usual_forms(column: str):
     import pandas
 
     expected = ["a", "b"]
-    assert prompts_of(pandas.DataFrame({"id": [1, 2], "prompt": ["a", "b"]})) == expected
-    assert prompts_of(pandas.DataFrame({"text": ["a", "b"]})) == expected
-    assert prompts_of([{"prompt": "a"}, {"prompt": "b"}]) == expected
-    assert prompts_of({"prompt": ["a", "b"]}) == expected
-    assert prompts_of(["a", "b"]) == expected
-    assert prompts_of("a") == ["a"]
+    assert texts_of(pandas.DataFrame({"id": [1, 2], column: ["a", "b"]}), column) == expected
+    assert texts_of(pandas.DataFrame({"other": ["a", "b"]}), column) == expected
+    assert texts_of([{column: "a"}, {column: "b"}], column) == expected
+    assert texts_of({column: ["a", "b"]}, column) == expected
+    assert texts_of(["a", "b"], column) == expected
+    assert texts_of("a", column) == ["a"]
 
 
 @pytest.fixture
