@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,16 @@ from flows.home import open_home
 from flows.servers import PrefectServer
 print(PrefectServer(open_home(Path(sys.argv[1]))).ready().url, flush=True)
 sys.stdin.read()
+"""
+IN_TURN = """
+import json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from flows import cli
+for command in json.load(sys.stdin):
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        code = cli.main(command)
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
 """
 QUICK = {
     "train.stop.max_steps": "12",
@@ -91,6 +101,22 @@ class Shell:
                 process.kill()
                 raise
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def in_turn(self, *commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
+        """Commands one after the other in one process, whose start they share."""
+        done = subprocess.run(
+            [sys.executable, "-c", IN_TURN],
+            cwd=self.cwd,
+            env=self.env | {"GRISTMILL_HOME": str(self.home)},
+            input=json.dumps(commands),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+        assert done.returncode == 0, done.stderr
+        ends = [json.loads(line) for line in done.stdout.splitlines()]
+        return [subprocess.CompletedProcess(command, *end) for command, end in zip(commands, ends, strict=True)]
 
     def here(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The same in this process, where no process is the point: its start costs seconds, most of them imports."""

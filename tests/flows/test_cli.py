@@ -107,30 +107,30 @@ def test_the_flow_is_imported_without_the_heavy_libraries():
 
 
 def folder_of(tmp_path: Path, *texts: str) -> Path:
-    (tmp_path / "text").mkdir()
+    (tmp_path / "text").mkdir(parents=True)
     for index, text in enumerate(texts):
         (tmp_path / "text" / f"{index:03}.txt").write_text(text, encoding="utf-8")
     return tmp_path / "text"
 
 
-@pytest.mark.parametrize(
-    ("texts", "settings", "said"),
-    [
-        ((), (), "no file"),
-        ((TEXT,), (), "too few"),
-        (("Too short.",) * 3, (), "no text is left"),
-        ((TEXT, TEXT + "And more.", TEXT.upper()), ("split.validation=0.0001", "split.test=0.0001"), "validation"),
-    ],
-    ids=["an empty folder", "one document", "nothing left after cleaning", "an empty validation split"],
-)
-def test_text_that_cannot_be_trained_on_ends_with_1_and_the_remedy(shell, tmp_path: Path, texts, settings, said: str):
-    more = [part for setting in (*settings, "dedup.near=false") for part in ("--set", setting)]
-    done = shell(*shell.tiny(folder_of(tmp_path, *texts), *more))
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("gristmill: error: ")
-    assert said in last
-    assert "Traceback" not in done.stderr + done.stdout
+def test_text_that_cannot_be_trained_on_ends_with_1_and_the_remedy(shell, tmp_path: Path):
+    tiny_splits = ("split.validation=0.0001", "split.test=0.0001")
+    cases = {
+        "an empty folder": ((), (), "no file"),
+        "one document": ((TEXT,), (), "too few"),
+        "nothing left after cleaning": (("Too short.",) * 3, (), "no text is left"),
+        "no validation split": ((TEXT, TEXT + "And more.", TEXT.upper()), tiny_splits, "validation"),
+    }
+    commands = []
+    for name, (texts, settings, _) in cases.items():
+        more = [part for setting in (*settings, "dedup.near=false") for part in ("--set", setting)]
+        commands.append(shell.tiny(folder_of(tmp_path / name, *texts), *more))
+    for (_, _, said), done in zip(cases.values(), shell.in_turn(*commands), strict=True):
+        assert done.returncode == 1, done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("gristmill: error: ")
+        assert said in last
+        assert "Traceback" not in done.stderr + done.stdout
 
 
 def test_a_home_that_may_not_be_written_ends_with_1_and_the_remedy(tmp_path: Path):
