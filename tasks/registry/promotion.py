@@ -31,7 +31,8 @@ def decide(
     theirs = f"champion version {champion}"
     figures = _figures(comparison)
     asked = f"{asked_gain(params.mode, params.margin):+.4f}" if params.margin else "0"
-    low = f"with {params.confidence:.0%} confidence the gain is above {comparison.low:+.4f}, asked for {asked}"
+    bound = f"{'more than' if params.mode == 'better' else 'at least'} {asked}"
+    low = f"with {params.confidence:.0%} confidence the gain is at least {comparison.low:+.4f}, asked for {bound}"
     if is_enough(comparison, params.mode, params.margin):
         return Decision(True, f"{mine} takes the place of {theirs}: {figures}; {low}", comparison)
     return Decision(False, f"{mine} stays challenger of {theirs}: {figures}; {low}", comparison)

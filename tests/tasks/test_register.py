@@ -32,7 +32,7 @@ def test_the_first_becomes_champion_a_worse_one_stays_challenger_a_better_one_ta
     assert (worse.version, worse.aliases) == (2, ("challenger",))
     assert worse.decision.startswith(
         "version 2 stays challenger of champion version 1: 1.6000 bits per byte against 1.5000; with 95% confidence "
-        "the gain is above -0.1000"
+        "the gain is at least -0.1000"
     )
     better = candidate("line", "better", 1.4)
     assert (better.version, better.aliases) == (3, ("challenger", "champion"))

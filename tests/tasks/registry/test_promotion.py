@@ -46,9 +46,18 @@ def test_a_failed_gate_is_named_and_never_promoted():
     assert decision.text == "version 1 is not promoted, its gate failed: verdict of training"
 
 
+def test_no_gain_is_not_told_as_if_it_were_enough():
+    told = decide(4, 3, [], comparison(0.0), ChampionParams())
+    assert not told.promote
+    assert told.text.endswith("the gain is at least +0.0000, asked for more than 0")
+    kept = decide(4, 3, [], comparison(0.0), ChampionParams(mode="no_worse"))
+    assert kept.promote
+    assert kept.text.endswith("asked for at least 0")
+
+
 def test_the_decision_tells_the_figures():
     text = decide(4, 3, [], comparison(0.02), ChampionParams(margin=0.05)).text
     assert text == (
         "version 4 stays challenger of champion version 3: 1.2000 bits per byte against 1.2300; with 95% confidence "
-        "the gain is above +0.0200, asked for +0.0500"
+        "the gain is at least +0.0200, asked for more than +0.0500"
     )
