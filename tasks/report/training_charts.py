@@ -10,7 +10,8 @@ from tasks.report.numerals import duration, short
 from tasks.report.numerals import figure as number
 from tasks.report.plots import Line, Mark, Point, line_chart, thinned
 from tasks.report.results import RunResults, Training, read_json
-from tasks.report.words import VERDICTS, Said, Words
+from tasks.report.words import VERDICTS, Said, Words, figure_words
+from tasks.training.metrics import METRICS, WRITTEN
 
 _MAX_MARKS = 6
 _FEW = 60
@@ -26,6 +27,11 @@ _SETTINGS = (
     ("max_position_embeddings", Words("context", "上下文长度")),
     ("vocab_size", Words("vocabulary", "词表大小")),
 )
+_LOSS_UNITS = {
+    "classify": Words("nats per text", "纳特/文本"),
+    "preference": Words("nats per pair", "纳特/对"),
+}
+"""Of objectives whose targets are no tokens."""
 _DECIDED = {
     "stop": Words("ended", "结束"),
     "decay": Words("began to anneal", "开始退火"),
@@ -57,6 +63,7 @@ def _phase(training: Training, other: Training | None) -> Html:
             *head,
             tag("p", _end(training)),
             *_losses(training, other),
+            tag("div", *_metrics(training), class_="charts small"),
             tag("div", *_rates(training), class_="charts small"),
             *_facts(training),
             *_rules(training),
@@ -106,8 +113,12 @@ def _losses(training: Training, other: Training | None) -> Iterator[Html]:
         lines.append(Line(Words("validation of the other run", "对照运行的验证损失"), thinned(theirs), 6, "dashed"))
     yield figure(
         Words("Loss", "损失"),
-        line_chart(lines, unit=Words("nats per token", "纳特/词元"), x_unit=_STEP, marks=_marks(training), height=300),
+        line_chart(lines, unit=_loss_unit(training), x_unit=_STEP, marks=_marks(training), height=300),
     )
+
+
+def _loss_unit(training: Training) -> Words:
+    return _LOSS_UNITS.get(str(training.params.get("objective")), Words("nats per token", "纳特/词元"))
 
 
 def _trained(losses: list[Point]) -> list[Line]:
@@ -120,8 +131,22 @@ def _trained(losses: list[Point]) -> list[Line]:
     ]
 
 
+def _metrics(training: Training) -> Iterator[Html]:
+    """What an objective measures besides its loss."""
+    names = (*METRICS.values(), *WRITTEN.values())
+    for name in sorted(frozenset[str]().union(*names)):
+        drawn = ((name, Words("training", "训练"), 0, "line"), (f"val_{name}", Words("validation", "验证"), 1, "dots"))
+        lines = [
+            Line(words, thinned(points), color, style)
+            for key, words, color, style in drawn
+            if (points := _series(training, key))
+        ]
+        if lines:
+            yield figure(figure_words(name), line_chart(lines, unit="", x_unit=_STEP, height=150))
+
+
 def _rates(training: Training) -> Iterator[Html]:
-    """The small charts beneath the loss."""
+    """The small charts of how it went."""
     rates = training.stop.get("rates") or {}
     peak = ", ".join(f"{name} {rate:g}" for name, rate in rates.items() if rate is not None)
     note = Words(f"Peak rates: {peak}.", f"峰值学习率：{peak}。") if peak else None
