@@ -89,20 +89,6 @@ def test_users_that_start_together_share_a_server_which_ends_after_the_last_be_i
     wait_for_the_death(int(pid))
 
 
-def test_the_address_of_a_dead_server_deceives_nobody(users, lone_shell):
-    folder = lone_shell.home / "prefect"
-    folder.mkdir(parents=True)
-    (folder / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": 1}))
-    assert read_address(folder / "server.json") is None
-    user = users()
-    url, pid = user.stdout.readline().split()
-    assert url != "http://127.0.0.1:9"
-    user.kill()  # it would start the server again
-    os.kill(int(pid), signal.SIGKILL)
-    wait_for_the_end(lone_shell.home)
-    assert read_address(folder / "server.json") is None
-
-
 def test_a_server_that_cannot_start_is_reported_with_its_last_words_and_the_remedy(users, lone_shell):
     (lone_shell.home / "prefect").mkdir(parents=True)
     (lone_shell.home / "prefect" / "prefect.db").write_text("this is no database " * 100)
@@ -150,15 +136,27 @@ def test_mlflow_that_does_not_answer_is_named_with_the_remedy():
         assert "secret" not in str(raised.value)
 
 
-def test_a_server_that_is_killed_is_started_again_and_what_is_asked_in_between_waits_for_it(users, lone_shell):
-    url, pid = users().stdout.readline().split()
+def test_a_killed_server_is_started_again_for_what_is_asked_in_between_and_a_dead_address_deceives_nobody(
+    users, lone_shell
+):
+    file = lone_shell.home / "prefect" / "server.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": 1}))
+    assert read_address(file) is None
+    user = users()
+    url, pid = user.stdout.readline().split()
+    assert url != "http://127.0.0.1:9"
     os.kill(int(pid), signal.SIGKILL)
     wait_for_the_end(lone_shell.home)
     assert answers(url, timeout_s=1800)
-    again = read_address(lone_shell.home / "prefect" / "server.json")
+    again = read_address(file)
     assert again is not None
     assert again.url == url
     assert again.pid != int(pid)
+    user.kill()  # it would start the server once more
+    os.kill(again.pid, signal.SIGKILL)
+    wait_for_the_end(lone_shell.home)
+    assert read_address(file) is None
 
 
 def test_a_server_that_is_killed_while_it_starts_is_started_again(users, lone_shell):
