@@ -102,10 +102,7 @@ def set_up(job: Job) -> Parts:
     use_cuda = torch.cuda.is_available() and job.settings.device != "cpu"
     torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("high")
-    if job.settings.compile:
-        torch.use_deterministic_algorithms(True, warn_only=use_cuda)
-    else:  # the same without loading the compiler, which takes as long as loading torch
-        torch.set_deterministic_debug_mode("warn" if use_cuda else "error")
+    torch.use_deterministic_algorithms(True, warn_only=use_cuda)
     accelerator = Accelerator(cpu=not use_cuda, mixed_precision="no")
     ids = special_ids(job.tokenizer)
     started = _start(job, extent_of(job.shards, params.objective).context)
