@@ -48,6 +48,7 @@ def test_a_run_that_fails_tells_why_and_what_to_do(shell, hook, tmp_path: Path):
     assert len(hook.posted) == 1
 
 
+@pytest.mark.usefixtures("finished")  # which is to make its stages itself
 def test_ctrl_c_is_told_as_an_interruption(shell, corpus: Path, hook):
     arguments = shell.tiny(corpus, *CHANNEL, "--set", "clean.words.min_words=17")
     with shell.start(*arguments, MILL_HOOK=hook.url) as process:

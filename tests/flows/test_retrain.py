@@ -72,15 +72,16 @@ def test_new_text_trains_on_from_the_champion_and_both_are_compared_on_old_and_n
     record, _ = retrain(grown, "--set", "retrain.min_new_tokens=1000", "--set", "retrain.max_forgetting=8", *TOLERANT)
     judged, compared, decided = record["notes"]
     assert judged.startswith("from the champion: about ")
-    assert record["model_version"] == "models:/gristmill-tiny/2"
-    assert decided.startswith("version 2 takes the place of champion version 1")
+    version = record["model_version"].removeprefix("models:/gristmill-tiny/")
+    assert int(version) >= 2  # other tests of the home that was copied have released as well
+    assert decided.startswith(f"version {version} takes the place of champion version 1")
     assert "old text " in compared
     assert "new text " in compared
     assert manifest(shell.home, record, "gather")["metrics"]["counts"]["new_docs"] == 40
     assert manifest(shell.home, record, "train")["params"]["model"]["from_weights"] is not None
     assert record["stages"]["ingest"]["reused"] is False
     again, _ = retrain(grown)
-    assert again["notes"] == ["no training: nothing new since models:/gristmill-tiny/2"]
+    assert again["notes"] == [f"no training: nothing new since models:/gristmill-tiny/{version}"]
 
 
 @pytest.mark.slow  # trains a chat model three times: a minute and a half on two cores

@@ -47,12 +47,12 @@ def test_the_newest_state_replaces_the_one_before_and_comes_back_as_it_was(remot
     work.fetch(found, tmp_path / "three")
     assert read(tmp_path / "three") == {"part/stays": "same", "part/comes": "new"}
     assert remote.listing() == []
-    (listed,) = remote.listing("unfinished")
+    (listed,) = remote.contents().unfinished
     state = len(found.model_dump_json(indent=1))
     assert (listed.stage, listed.fingerprint, listed.size_bytes) == ("train", "0" * 32, len("same" + "new") + state)
     work.remove()
     assert work.find() is None
-    assert remote.listing("unfinished") == []
+    assert remote.contents().unfinished == []
 
 
 @pytest.mark.parametrize(("harm", "said"), [("change", "is damaged"), ("lose", "is missing")])
@@ -86,9 +86,9 @@ def test_once_the_result_is_there_its_unfinished_work_is_gone(tmp_path: Path):
     recipe = Recipe(stage="train", version=1, params={})
     sharing.unfinished("train", recipe.fingerprint).put(write(tmp_path / "one", w="1"), step=1, made_by=MADE_BY)
     made = _seal(store, recipe)
-    assert len(remote.listing("unfinished")) == 1
+    assert len(remote.contents().unfinished) == 1
     sharing.give(made, record)
-    assert remote.listing("unfinished") == []
+    assert remote.contents().unfinished == []
     assert [result.is_whole for result in remote.listing()] == [True]
 
 

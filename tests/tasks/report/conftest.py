@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -262,7 +263,9 @@ class Browser:
             f"--user-data-dir={profile}",
         ]
         command = ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", program, *flags]
-        environment = os.environ | {"TMPDIR": str(profile)}  # it leaves a folder there
+        # it leaves a folder there, and a socket in it, whose path must be short
+        self._scratch = TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True)
+        environment = os.environ | {"TMPDIR": self._scratch.name}
         self._process = subprocess.Popen(
             command, env=environment, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
         )
@@ -325,6 +328,7 @@ class Browser:
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(LIMIT_S)
+        self._scratch.cleanup()
         self._out.close()
         self._in.close()
 

@@ -77,7 +77,9 @@ def test_a_conversation_that_does_not_fit_loses_its_oldest_turns(model):
 
 
 def test_what_cannot_be_continued_is_named_with_its_place(model, workshop):
-    with pytest.raises(ParameterError, match=r"a\.txt:3: the prompt has \d+ tokens .* context of 64; shorten it"):
+    with pytest.raises(
+        ParameterError, match=r"a\.txt:3: the prompt has 201 tokens .* the model takes 63 at most; shorten"
+    ):
         model.prompt_tokens("x" * 200, "a.txt:3")
     with pytest.raises(ParameterError, match="prompt 1: not text in UTF-8"):
         model.prompt_tokens("\udcff", "prompt 1")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -65,8 +66,11 @@ class Page:
 def browsing(url: str, profile: str) -> Iterator[Page]:
     assert DRIVER is not None
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    environment = os.environ | {"TMPDIR": profile}  # the browser leaves a folder there
-    with subprocess.Popen([DRIVER, "--port=0"], env=environment, text=True, **pipes) as process:
+    with (
+        # the browser leaves a folder there, and a socket in it, whose path must be short
+        TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as scratch,
+        subprocess.Popen([DRIVER, "--port=0"], env=os.environ | {"TMPDIR": scratch}, text=True, **pipes) as process,
+    ):
         assert process.stdout is not None
         try:
             line = next(line for line in process.stdout if "started successfully on port" in line)
