@@ -99,7 +99,7 @@ def test_a_chat_model_learns_new_examples_from_its_base_and_answers_on_after_new
     with chats.open("a") as lines:
         lines.writelines(json.dumps({"prompt": f"Is it {n}?", "response": f"{n}, yes."}) + "\n" for n in range(10))
     first, _ = retrain(grown, *more)
-    assert first["notes"][0] == "from the champion: 10 new examples"
+    assert first["notes"][0] == "from the champion: 10 new examples, 10 asked for"
     assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/chat/2", True)
     instruct = manifest(shell.home, first, "train.instruct")
     assert instruct["inputs"]["model"]["fingerprint"] == first["stages"]["train.pretrain"]["fingerprint"]
@@ -129,10 +129,11 @@ def test_a_classifier_learns_new_rows_and_a_new_label_from_its_base(grown, tmp_p
     with rows.open("a") as lines:
         lines.writelines(json.dumps({"text": f"Grain {n} is old.", "label": "old"}) + "\n" for n in range(20))
     first, _ = retrain(grown, *more)
-    assert first["notes"][0] == "from the champion: 20 new examples"
+    assert first["notes"][0] == "from the champion: 20 new examples, 10 asked for"
     assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/teller/2", True)
     assert manifest(shell.home, first, "encode.tell")["metrics"]["facts"]["labels"] == "bad, good, old"
-    (text / "z-teller.txt").write_text(NEW_TEXT * 3, encoding="utf-8")
+    other = NEW_TEXT.replace("miller", "baker").replace("corn", "bread").replace("cat", "dog")
+    (text / "z-teller.txt").write_text(other * 3, encoding="utf-8")
     second, _ = retrain(grown, *more, "--set", "retrain.min_new_tokens=100")
     assert second["notes"][0].startswith("from the champion: about ")
     assert second["model_version"] == "models:/teller/3"
