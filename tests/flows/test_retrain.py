@@ -16,6 +16,11 @@ The miller of the town has a house by the river, and it is to this house that th
 Most of it is ground before the winter comes. What is left is kept in a barn with a roof of straw, where the mice that
 live in the walls have a good time of it until the cat of the miller hears them. That cat is older than the barn door.
 """
+OTHER_TEXT = """
+On the hill above the village there is an old tower of stone, and nobody can say who built it or for what. In summer the
+children climb up to its door, which is closed with a heavy chain. They look through the holes in the wood and tell each
+other what they have seen: a stair that leads down, a table with three chairs, and on it a lamp that has just gone out.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +108,7 @@ def test_a_chat_model_learns_new_examples_from_its_base_and_answers_on_after_new
     assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/chat/2", True)
     instruct = manifest(shell.home, first, "train.instruct")
     assert instruct["inputs"]["model"]["fingerprint"] == first["stages"]["train.pretrain"]["fingerprint"]
-    (text / "z-chat.txt").write_text(NEW_TEXT * 3, encoding="utf-8")
+    (text / "z-chat.txt").write_text(NEW_TEXT, encoding="utf-8")
     second, _ = retrain(grown, *more, "--set", "retrain.min_new_tokens=100")
     assert second["model_version"] == "models:/chat/3"
     assert list(second["stages"]).index("train.pretrain") < list(second["stages"]).index("train.instruct")
@@ -132,8 +137,7 @@ def test_a_classifier_learns_new_rows_and_a_new_label_from_its_base(grown, tmp_p
     assert first["notes"][0] == "from the champion: 20 new examples, 10 asked for"
     assert (first["model_version"], first["stages"]["train.pretrain"]["reused"]) == ("models:/teller/2", True)
     assert manifest(shell.home, first, "encode.tell")["metrics"]["facts"]["labels"] == "bad, good, old"
-    other = NEW_TEXT.replace("miller", "baker").replace("corn", "bread").replace("cat", "dog")
-    (text / "z-teller.txt").write_text(other * 3, encoding="utf-8")
+    (text / "z-teller.txt").write_text(OTHER_TEXT, encoding="utf-8")
     second, _ = retrain(grown, *more, "--set", "retrain.min_new_tokens=100")
     assert second["notes"][0].startswith("from the champion: about ")
     assert second["model_version"] == "models:/teller/3"
