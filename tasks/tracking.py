@@ -171,9 +171,7 @@ def start_tracker(
 def find_run(client: "MlflowClient", run_id: str) -> str | None:
     """The run of MLflow that bears the tag of one of ours; None where there is none."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of how MLflow asks its database
-        found = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
+    found = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1)
     return found[0].info.run_id if found else None
 
 

@@ -13,13 +13,9 @@ class Sentinels:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        added = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items()}
-        self.ids = {spelled: number for number, spelled in added.items() if _SPELLED.fullmatch(spelled)}
-        self._special = {
-            number
-            for number, token in tokenizer.get_added_tokens_decoder().items()
-            if token.special and token.content not in self.ids
-        }
+        added = tokenizer.get_added_tokens_decoder()
+        self.ids = {token.content: number for number, token in added.items() if _SPELLED.fullmatch(token.content)}
+        self._special = {n for n, token in added.items() if token.special and token.content not in self.ids}
 
     def split(self, text: str) -> list[str | int]:
         """The text around its sentinels, and these as ids; what spells a sentinel that is not there stays text."""
