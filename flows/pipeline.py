@@ -1,6 +1,5 @@
 """Raw text to a released model: gristmill run PRESET, or prefect deployment run pipeline/gristmill."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,8 +28,6 @@ from tasks.shard import shard
 from tasks.split import split
 from tasks.survey import survey
 from tasks.train_tokenizer import train_tokenizer
-
-log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):

@@ -171,6 +171,11 @@ def work_of(stage: str) -> str:
     return stage.partition(".")[0]
 
 
+def part_of(stage: str) -> str:
+    """The part that a stage does it for: instruct of train.instruct, its own name of one that is done once."""
+    return stage.partition(".")[2] or stage
+
+
 def recipe_of(stage: str, version: int, params: Params, inputs: dict[str, Manifest]) -> Recipe:
     """The recipe of a stage for given parameters and input results."""
     references = {name: manifest.reference() for name, manifest in inputs.items()}

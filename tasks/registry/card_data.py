@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from params.privacy import PrivacyParams
-from tasks.artifacts.manifest import Manifest
+from tasks.artifacts.manifest import part_of
 from tasks.registry.markdown import row
 from tasks.registry.story import Story
 from tasks.report.documents import SELECTING, reasons_of
@@ -115,10 +115,11 @@ def _phases(story: Story, language: Language) -> Iterator[str]:
         counts, facts = phase.metrics.counts, phase.metrics.facts
         done = (f"{counts['steps']:,}", f"{counts['tokens']:,}")
         yield from row(
-            (_part(phase), phase.params["objective"], *done, f"{facts['stop_rule']}: {facts['stop_reason']}")
+            (part_of(phase.stage), phase.params["objective"], *done, f"{facts['stop_rule']}: {facts['stop_reason']}")
         )
     yield ""
-    yield t(f"The curve of the phase {_part(story.phases[-1])}:", f"阶段 {_part(story.phases[-1])} 的曲线：")
+    last = part_of(story.phases[-1].stage)
+    yield t(f"The curve of the phase {last}:", f"阶段 {last} 的曲线：")
 
 
 def _examples(story: Story, language: Language) -> Iterator[str]:
@@ -133,12 +134,7 @@ def _examples(story: Story, language: Language) -> Iterator[str]:
         names = ("examples_in", "train_examples", "validation_examples", "examples_rejected")
         counts = (f"{made.metrics.counts[name]:,}" for name in names)
         digests = (f"`{source['path'][:16]}`" for source in made.params["sources"])
-        yield from row((_part(made), *counts, ", ".join(digests)))
-
-
-def _part(made: Manifest) -> str:
-    """The name of the phase that a result belongs to."""
-    return made.stage.partition(".")[2] or made.stage
+        yield from row((part_of(made.stage), *counts, ", ".join(digests)))
 
 
 def _taken(story: Story, language: Language) -> Iterator[str]:

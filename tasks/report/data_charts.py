@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tasks.artifacts.manifest import work_of
+from tasks.artifacts.manifest import part_of, work_of
 from tasks.report.bars import Bar, bar_chart
 from tasks.report.documents import SELECTING, Measured, bin_labels, count_rejected, measure_documents, reasons_of
 from tasks.report.markup import Html, Part, details, figure, join, table, tag
@@ -159,8 +159,7 @@ def _examples(run: RunResults) -> Iterator[Html]:
             counts = made.metrics.counts
             names = ("examples_in", "train_examples", "validation_examples", "examples_rejected")
             why = ", ".join(f"{count:,} {rule}" for rule, count in reasons_of(counts).items()) or "–"
-            part = stage.partition(".")[2] or stage
-            rows.append([part, *(f"{counts[name]:,}" for name in names), why])
+            rows.append([part_of(stage), *(f"{counts[name]:,}" for name in names), why])
     if rows:
         head = [Words("examples of", "样例所属阶段"), Words("rows", "行数"), Words("learned from", "用于学习")]
         head += [Words("held out", "留出"), Words("set aside", "剔除"), Words("why", "原因")]
