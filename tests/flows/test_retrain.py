@@ -89,18 +89,25 @@ def test_new_text_trains_on_from_the_champion_and_both_are_compared_on_old_and_n
     assert again["notes"] == [f"no training: nothing new since models:/gristmill-tiny/{version}"]
 
 
+def learn(grown: tuple, name: str, phases: str, examples: Path, *more: str) -> list[str]:
+    """Train a model on examples as well, see that nothing is new then, and give the settings for its retrainings."""
+    shell, text = grown
+    settings = {"release.model_name": name, "train.phases": phases, "encode.sources": f"[{{path: '{examples}'}}]"}
+    given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    given += ["--set", "retrain.min_new_examples=10", *more, *TOLERANT]
+    done = shell(*shell.tiny(text, *given))
+    assert done.returncode == 0, done.stderr
+    assert retrain(grown, *given)[0]["notes"] == [f"no training: nothing new since models:/{name}/1"]
+    return given
+
+
 @pytest.mark.slow  # trains a chat model three times: a minute and a half on two cores
 def test_a_chat_model_learns_new_examples_from_its_base_and_answers_on_after_new_text(grown, tmp_path):
     shell, text = grown
     chats = tmp_path / "chats.jsonl"
     chats.write_text("".join(json.dumps({"prompt": f"{n}?", "response": f"It is {n}."}) + "\n" for n in range(60)))
     phases = "[{name: pretrain}, {name: instruct, objective: instruct, stop: {max_epochs: 2}}]"
-    settings = {"release.model_name": "chat", "train.phases": phases, "encode.sources": f"[{{path: '{chats}'}}]"}
-    more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    more += ["--set", "retrain.min_new_examples=10", "--set", "retrain.max_forgetting=8", *TOLERANT]
-    done = shell(*shell.tiny(text, *more))
-    assert done.returncode == 0, done.stderr
-    assert retrain(grown, *more)[0]["notes"] == ["no training: nothing new since models:/chat/1"]
+    more = learn(grown, "chat", phases, chats, "--set", "retrain.max_forgetting=8")
     with chats.open("a") as lines:
         lines.writelines(json.dumps({"prompt": f"Is it {n}?", "response": f"{n}, yes."}) + "\n" for n in range(10))
     first, _ = retrain(grown, *more)
@@ -125,12 +132,7 @@ def test_a_classifier_learns_new_rows_and_a_new_label_from_its_base(grown, tmp_p
     told = [{"text": f"Grain {n} is {word}.", "label": word} for n in range(40) for word in ("good", "bad")]
     rows.write_text("".join(json.dumps(row) + "\n" for row in told))
     phases = "[{name: pretrain}, {name: tell, objective: classify, stop: {max_epochs: 2}}]"
-    settings = {"release.model_name": "teller", "train.phases": phases, "encode.sources": f"[{{path: '{rows}'}}]"}
-    more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    more += ["--set", "release.gate.min_over_majority=null", "--set", "retrain.min_new_examples=10", *TOLERANT]
-    done = shell(*shell.tiny(text, *more))
-    assert done.returncode == 0, done.stderr
-    assert retrain(grown, *more)[0]["notes"] == ["no training: nothing new since models:/teller/1"]
+    more = learn(grown, "teller", phases, rows, "--set", "release.gate.min_over_majority=null")
     with rows.open("a") as lines:
         lines.writelines(json.dumps({"text": f"Grain {n} is old.", "label": "old"}) + "\n" for n in range(20))
     first, _ = retrain(grown, *more)
