@@ -40,7 +40,7 @@ def check_questions(params: EvaluateParams) -> None:
         read_tasks(params.harness, seed=params.seed)
 
 
-@stage(version=3, identity=identity)
+@stage(version=4, identity=identity)
 def evaluate(
     params: EvaluateParams,
     model: Manifest,

@@ -5,13 +5,14 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from params.errors import ReleaseError
 from tasks.artifacts.digest import write_atomic
 from tasks.notices.redaction import redacted
-from tasks.registry.bundle import FACTS, SUMS, read_sums, variant_files, variants_in, verify_files
+from tasks.registry.bundle import FACTS, SUMS, keep_sums, read_sums, variant_files, variants_in, verify_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +25,7 @@ BUNDLE = "data/bundle"
 
 
 def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
-    """Bring a released bundle to `out`: all of it, or what running one ONNX variant takes.
+    """Bring a released bundle to `out`: all of it, or what running one ONNX variant takes, with the sums of just that.
 
     `model` is models:/NAME@ALIAS, models:/NAME/VERSION, or either without models:/; a bare NAME is its champion. Every
     file is checked against SHA256SUMS before `out` gets its name; a folder that is already right is left as it is.
@@ -39,13 +40,13 @@ def pull(model: str, out: Path, *, variant: str | None = None) -> Path:
     with _beside(out) as scratch:
         fetched = Path(scratch) / BUNDLE
         fetch_part(uri, SUMS, Path(scratch))
-        sums = read_sums(fetched / SUMS)
-        wanted = _wanted(model, sums, variant)
-        if _is_there(out, fetched / SUMS, {file: sums[file] for file in wanted}):
+        wanted = _wanted(model, read_sums(fetched / SUMS), variant)
+        if _is_there(out, wanted):
             return out
         for part in _parts(wanted):
             fetch_part(uri, part, Path(scratch))
-        verify_files(fetched, {file: sums[file] for file in wanted})
+        verify_files(fetched, wanted)
+        keep_sums(fetched, wanted)
         _replace(fetched, out)
     return out
 
@@ -156,16 +157,17 @@ def _what_exists(client: "MlflowClient", name: str) -> str:
     return f"no model named {name}; the registry has {', '.join(names) or 'none'}"
 
 
-def _wanted(model: str, sums: dict[str, str], variant: str | None) -> list[str]:
+def _wanted(model: str, sums: dict[str, str], variant: str | None) -> dict[str, str]:
+    """The digests of the files to bring."""
     if variant is None:
-        return list(sums)
+        return sums
     there = variants_in(sums)
     if variant not in there:
         raise ReleaseError(f"{model}: no variant {variant}; it has {', '.join(there)}")
-    return variant_files(sums, variant)
+    return {file: sums[file] for file in variant_files(sums, variant)}
 
 
-def _parts(files: list[str]) -> list[str]:
+def _parts(files: Iterable[str]) -> list[str]:
     """Folders and files to fetch, as few as bring exactly these: onnx/int8, transformers, generate.py …"""
     return sorted({"/".join(file.split("/")[:2]) if file.startswith("onnx/") else file.split("/")[0] for file in files})
 
@@ -188,8 +190,8 @@ def fetch_part(uri: str, part: str, into: Path) -> None:
             ) from None
 
 
-def _is_there(out: Path, new_sums: Path, wanted: dict[str, str]) -> bool:
-    if not (out / SUMS).is_file() or (out / SUMS).read_bytes() != new_sums.read_bytes():
+def _is_there(out: Path, wanted: dict[str, str]) -> bool:
+    if not (out / SUMS).is_file() or not wanted.items() <= read_sums(out / SUMS).items():
         return False
     try:
         verify_files(out, wanted)

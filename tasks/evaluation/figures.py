@@ -1,8 +1,9 @@
-"""Loss, perplexity and bits per byte, with bootstrap confidence intervals over documents."""
+"""Loss, perplexity and bits per byte with bootstrap confidence intervals over documents; intervals of shares."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,19 @@ def interval(resampled: Floats, bootstrap: Bootstrap) -> tuple[float, float]:
     tail = (1 - bootstrap.confidence) / 2
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def share_interval(hits: float, count: float, bootstrap: Bootstrap) -> tuple[float, float]:
+    """Interval of a share of equal draws (Wilson 1927).
+
+    Unlike a bootstrap's it has a width where all or none of a few are hits.
+    """
+    z = NormalDist().inv_cdf((1 + bootstrap.confidence) / 2)
+    share, spread = hits / count, z * z / count
+    middle = share + spread / 2
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4))
+    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    return max(low, 0.0) if hits else 0.0, min(high, 1.0) if hits < count else 1.0
 
 
 def resampled_ratios(numerators: Floats, denominators: Floats | Ints, bootstrap: Bootstrap) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 
 from params.errors import EvaluationError
 from params.evaluate import QuizParams
-from tasks.evaluation.figures import Bootstrap, bootstrap_ratio
+from tasks.evaluation.figures import Bootstrap, share_interval
 from tasks.evaluation.language_model import LanguageModel
 from tasks.evaluation.losses import batches_by_length
 from tasks.shards.blocks import evenly
@@ -80,9 +80,9 @@ def _choices(questions: Sequence[Question], nats: Sequence[float], bootstrap: Bo
 
 
 def _accuracy(name: str, right: Sequence[bool], bootstrap: Bootstrap) -> dict[str, float]:
-    hits = np.array(right, np.float64)
-    low, high = bootstrap_ratio(hits, np.ones(len(hits), np.int64), bootstrap)
-    return {name: round(float(hits.mean()), 6), f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
+    hits, count = sum(right), len(right)
+    low, high = share_interval(hits, count, bootstrap)
+    return {name: round(hits / count, 6), f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
 
 
 def _end_nats(model: LanguageModel, pairs: Sequence[tuple[str, str]], batch_tokens: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Figures of a classifier on held-out rows, with bootstrap intervals over the rows."""
+"""Figures of a classifier on held-out rows, with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluation.figures import Bootstrap, interval
+from tasks.evaluation.figures import Bootstrap, interval, share_interval
 from tasks.kinds.rows import Floats, Ints, RowScores
 
 _BINS = 15
@@ -23,26 +23,18 @@ class _Tally:
     said: Ints
 
     @property
-    def precision(self) -> Floats:
-        """Share of what was said that is right; NaN for a label that was never said."""
-        return _shares(self.hits, self.said)
-
-    @property
-    def recall(self) -> Floats:
-        """Share of what was wanted that was found; NaN for a label that no row has."""
-        return _shares(self.hits, self.wanted)
-
-    @property
     def f1(self) -> Floats:
-        """Harmonic mean of the two; NaN for a label that is neither wanted nor said."""
-        return _shares(2 * self.hits, self.wanted + self.said)
+        """Harmonic mean of precision and recall; NaN for a label that is neither wanted nor said."""
+        rows = self.wanted + self.said
+        with np.errstate(invalid="ignore"):
+            return np.asarray(2 * self.hits / np.where(rows > 0, rows, np.nan))
 
 
 def label_figures(scores: RowScores, bootstrap: Bootstrap) -> dict[str, Any]:
     """Accuracy, macro F1, what is gained over always saying the commonest label, each label apart, calibration.
 
-    Rows are drawn with replacement for the intervals, which is to draw how many fall to each pair of a wanted and a
-    said label. Macro F1 leaves labels out that are neither wanted nor said.
+    Of what is no plain share of rows, rows are drawn with replacement for the intervals, which is to draw how many fall
+    to each pair of a wanted and a said label. Macro F1 leaves labels out that are neither wanted nor said.
     """
     names = sorted({*scores.wanted, *scores.said})
     number = {name: place for place, name in enumerate(names)}
@@ -55,7 +47,7 @@ def label_figures(scores: RowScores, bootstrap: Bootstrap) -> dict[str, Any]:
     return {
         "docs": len(wanted),
         "log_loss": round(float(scores.nats.mean()), _DIGITS),
-        **_with_interval("accuracy", _accuracy(whole), _accuracy(resampled), bootstrap),
+        **_share("accuracy", whole.hits.sum(), len(wanted), bootstrap),
         **_with_interval("macro_f1", _macro(whole), _macro(resampled), bootstrap),
         "majority_accuracy": round(float(whole.wanted.max()) / len(wanted), _DIGITS),
         **_with_interval("over_majority", _over_majority(whole), _over_majority(resampled), bootstrap),
@@ -80,10 +72,6 @@ def _tally(cells: Ints, counts: Ints, num_labels: int) -> _Tally:
     return _Tally(*(counts @ chosen.astype(np.int64) for chosen in (is_hit, is_wanted, is_said)))
 
 
-def _accuracy(found: _Tally) -> Floats:
-    return np.asarray(found.hits.sum(-1) / found.wanted.sum(-1))
-
-
 def _macro(found: _Tally) -> Floats:
     return np.asarray(np.nanmean(found.f1, axis=-1))
 
@@ -93,20 +81,26 @@ def _over_majority(found: _Tally) -> Floats:
 
 
 def _of_label(place: int, whole: _Tally, resampled: _Tally, bootstrap: Bootstrap) -> dict[str, Any]:
-    figures: dict[str, Any] = {"docs": int(whole.wanted[0, place])}
-    for name in ("precision", "recall", "f1"):
-        one, many = getattr(whole, name)[:, place], getattr(resampled, name)[:, place]
-        figures |= _with_interval(name, one, many, bootstrap) if np.isfinite(one[0]) else {}
-    return figures
+    hits, wanted, said = (int(counts[0, place]) for counts in (whole.hits, whole.wanted, whole.said))
+    return {
+        "docs": wanted,
+        **(_share("precision", hits, said, bootstrap) if said else {}),
+        **(_share("recall", hits, wanted, bootstrap) if wanted else {}),
+        **_with_interval("f1", whole.f1[:, place], resampled.f1[:, place], bootstrap),
+    }
+
+
+def _share(name: str, hits: int, count: int, bootstrap: Bootstrap) -> dict[str, float]:
+    return _named(name, (hits / count, *share_interval(hits, count, bootstrap)))
 
 
 def _with_interval(name: str, whole: Floats, resampled: Floats, bootstrap: Bootstrap) -> dict[str, float]:
-    values = (whole[0], *interval(resampled, bootstrap))
-    return {key: round(float(value), _DIGITS) for key, value in zip(_ends(name), values, strict=True)}
+    return _named(name, (whole[0], *interval(resampled, bootstrap)))
 
 
-def _ends(name: str) -> Sequence[str]:
-    return name, f"{name}_low", f"{name}_high"
+def _named(name: str, values: Sequence[float]) -> dict[str, float]:
+    keys = (name, f"{name}_low", f"{name}_high")
+    return {key: round(float(value), _DIGITS) for key, value in zip(keys, values, strict=True)}
 
 
 def _confusion(names: Sequence[str], cells: Ints, counts: Ints) -> list[dict[str, Any]]:
@@ -116,8 +110,3 @@ def _confusion(names: Sequence[str], cells: Ints, counts: Ints) -> list[dict[str
     return [
         {"wanted": name, **dict(zip(names, row.tolist(), strict=True))} for name, row in zip(names, matrix, strict=True)
     ]
-
-
-def _shares(hits: Ints, of: Ints) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(hits / np.where(of > 0, of, np.nan))

@@ -113,20 +113,18 @@ class Seq2Seq(Kind):
 
     def figures(self, scores: RowScores, bootstrap: "Bootstrap") -> dict[str, Any]:
         """Loss, perplexity and bits per byte of the targets; exact match and chrF2 of what is written."""
-        from tasks.evaluation.figures import bootstrap_ratio
+        from tasks.evaluation.figures import bootstrap_ratio, share_interval
         from tasks.evaluation.text_overlap import chrf
 
-        costs, ones = self.costs(scores), np.ones(len(scores.ids))
+        costs, right, docs = self.costs(scores), int(scores.is_right.sum()), len(scores.ids)
         loss = float(scores.nats.sum() / scores.num_targets.sum())
-        right = scores.is_right.astype(np.float64)
-        ends = (bootstrap_ratio(costs.costs, costs.weights, bootstrap), bootstrap_ratio(right, ones, bootstrap))
         return {
-            "docs": len(scores.ids),
+            "docs": docs,
             "targets": int(scores.num_targets.sum()),
             "loss": round(loss, _DIGITS),
             "perplexity": round(math.exp(min(loss, 700.0)), 4),
-            **_with_ends("bits_per_byte", costs.ratio, ends[0]),
-            **_with_ends("exact_match", float(right.mean()), ends[1]),
+            **_with_ends("bits_per_byte", costs.ratio, bootstrap_ratio(costs.costs, costs.weights, bootstrap)),
+            **_with_ends("exact_match", right / docs, share_interval(right, docs, bootstrap)),
             "chrf": round(chrf(scores.said, scores.wanted), _DIGITS),
         }
 

@@ -44,8 +44,12 @@ def place_file(source: Path, target: Path) -> None:
 def write_sums(bundle: Path) -> None:
     """Write the SHA-256 of every file of the bundle, in name order."""
     names = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
-    lines = [f"{digest_file(bundle / name)}  {name}\n" for name in names if name != SUMS]
-    write_atomic(bundle / SUMS, "".join(lines))
+    keep_sums(bundle, {name: digest_file(bundle / name) for name in names if name != SUMS})
+
+
+def keep_sums(bundle: Path, sums: Mapping[str, str]) -> None:
+    """Write SHA256SUMS with these digests by file."""
+    write_atomic(bundle / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
 
 
 def read_sums(path: Path) -> dict[str, str]:

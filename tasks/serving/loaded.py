@@ -141,6 +141,9 @@ def check_sums(folder: Path, variant: str | None) -> None:
     chosen = variant or _served(folder)
     needed = [name for name in variant_files(sums, chosen) if name.startswith("onnx/") or name == FACTS]
     verify_files(folder, {name: sums[name] for name in needed})
+    there = [f"onnx/{chosen}/{path.name}" for path in sorted((folder / "onnx" / chosen).glob("*"))]
+    if unlisted := [name for name in there if name not in sums]:
+        raise ReleaseError(f"{folder}: {SUMS} does not list {unlisted[0]}; pull the model anew with this variant")
 
 
 def name_of(folder: Path) -> str:

@@ -40,8 +40,8 @@ MODELS = {
     "50m": ModelParams(layers=10, width=640, heads=10),
 }
 TUNED = {"bf16": True, "torch_compile": True, "lr_scheduler_type": "cosine", "warmup_steps": 0.03}
-FIRST_RUNG, RUNG = 1.4, 1.08
-"""Budgets of tokens are tried in steps of the first factor, then between two of them, down to the second."""
+RUNG = 1.08
+"""How near the budget of tokens found is to the smallest that suffices."""
 STEP_TOKENS, MIN_STEPS = 8 * CONTEXT, 5
 
 
@@ -60,7 +60,7 @@ class Plan:
     learning_rates: tuple[float, ...]
 
 
-FULL = Plan("12m", 1_000_000, 1_200_000, 50_000, 220_000, 600_000, 60, ("3m", "12m", "50m"), (1e-3, 2e-3, 4e-3))
+FULL = Plan("12m", 1_000_000, 1_200_000, 54_000, 248_000, 600_000, 60, ("3m", "12m", "50m"), (1e-3, 2e-3, 4e-3))
 QUICK = Plan("3m", 120_000, 120_000, 16_000, 40_000, 90_000, 20, ("3m",), (2e-3,))
 
 
@@ -90,12 +90,12 @@ def parse() -> argparse.Namespace:
 
 def bench_default(sides: Sides, plan: Plan, seeds: range) -> None:
     """Time to the loss of the Trainer as it comes, one seed after the other, the sides in turn."""
-    model, ratios = MODELS[plan.model], Ratios()
+    model, ratios, guess = MODELS[plan.model], Ratios(), plan.ours_to_default
     for seed in seeds:
         theirs = sides.trainer(model, plan.default_tokens, seed=seed)
-        ratios.note(
-            "time_vs_trainer_default", theirs, reach(theirs.loss, plan.ours_to_default, ours(sides, model, seed))
-        )
+        fast = reach(theirs.loss, guess, ours(sides, model, seed))
+        ratios.note("time_vs_trainer_default", theirs, fast)
+        guess = fast.tokens
     ratios.report()
 
 
@@ -109,19 +109,22 @@ def bench_tuned(sides: Sides, plan: Plan, seeds: range) -> None:
 
 def bench_adamw(sides: Sides, plan: Plan, seeds: range) -> None:
     """Time to the loss of the tuned Trainer, ours with AdamW against ours with the default recipe."""
-    model, ratios = MODELS[plan.model], Ratios()
+    model, ratios, guess = MODELS[plan.model], Ratios(), plan.adamw_to_tuned
     for seed, tuned, fast in to_tuned(sides, plan, seeds):
-        adamw = reach(tuned.loss, plan.adamw_to_tuned, ours(sides, model, seed, optimizer={"name": "adamw"}))
+        adamw = reach(tuned.loss, guess, ours(sides, model, seed, optimizer={"name": "adamw"}))
         ratios.note("time_vs_adamw", adamw, fast)
+        guess = adamw.tokens
     ratios.report()
 
 
 def to_tuned(sides: Sides, plan: Plan, seeds: range) -> Iterator[tuple[int, Outcome, Outcome]]:
     """For each seed the tuned Trainer, and ours to its loss; measured once, whichever part asks first."""
-    model, rate = MODELS[plan.model], best_rate(sides, plan)
+    model, rate, guess = MODELS[plan.model], best_rate(sides, plan), plan.ours_to_tuned
     for seed in seeds:
         tuned = sides.trainer(model, plan.tuned_tokens, seed=seed, learning_rate=rate, **TUNED)
-        yield seed, tuned, reach(tuned.loss, plan.ours_to_tuned, ours(sides, model, seed))
+        fast = reach(tuned.loss, guess, ours(sides, model, seed))
+        yield seed, tuned, fast
+        guess = fast.tokens
 
 
 class Ratios:
@@ -162,8 +165,11 @@ def ours(sides: Sides, model: ModelParams, seed: int, **recipe: object) -> Calla
 
 
 def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome:
-    """The run with the smallest budget of tokens, within RUNG or a step, that ends at `target` or below."""
-    steps, missed = guess // STEP_TOKENS, MIN_STEPS - 1
+    """The run with the smallest budget of tokens, within RUNG or a step, that ends at `target` or below.
+
+    From `guess` the budget goes up or down in strides that double, then by halves between a miss and a hit.
+    """
+    steps, missed, stride = guess // STEP_TOKENS, MIN_STEPS - 1, RUNG
     reached: Outcome | None = None
     while reached is None or reached.steps > max(RUNG * missed, missed + 1):
         outcome = train(steps * STEP_TOKENS)
@@ -172,11 +178,12 @@ def reach(target: float, guess: int, train: Callable[[int], Outcome]) -> Outcome
         else:
             reached = outcome
         if reached is None:
-            steps = round(missed * FIRST_RUNG)
+            steps = max(missed + 1, round(missed * stride))
         elif missed < MIN_STEPS:
-            steps = max(MIN_STEPS, round(reached.steps / FIRST_RUNG))
+            steps = max(MIN_STEPS, min(reached.steps - 1, round(reached.steps / stride)))
         else:
             steps = min(reached.steps - 1, max(missed + 1, round((reached.steps * missed) ** 0.5)))
+        stride *= stride
     return reached
 
 

@@ -38,6 +38,9 @@ def test_one_variant_brings_its_graph_and_what_running_it_takes(registered, tmp_
     }
     model = OnnxModel(served_folder(folder))
     assert model.generate(["To install the"], greedy=True, max_new_tokens=4)[0][0].startswith(" package")
+    command = ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

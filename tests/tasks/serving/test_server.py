@@ -313,6 +313,14 @@ def test_a_bundle_whose_files_are_not_what_they_were_is_refused(bundle, tmp_path
         run_server(FolderSource(copy), ServeParams(port=0), read_keys(None, {}), say=print)
 
 
+def test_files_beside_those_of_the_bundle_are_refused(bundle, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    shutil.copytree(copy / "onnx" / "fp32", copy / "onnx" / "fp16")
+    with pytest.raises(ReleaseError, match=r"SHA256SUMS does not list onnx/fp16/chat_template\.jinja"):
+        run_server(FolderSource(copy), ServeParams(port=0, variant="fp16"), read_keys(None, {}), say=print)
+
+
 def test_other_machines_are_let_in_with_keys_or_on_purpose_only(bundle):
     with pytest.raises(ParameterError, match=r"host 0\.0\.0\.0 lets other machines in, and there are no API keys"):
         run_server(FolderSource(bundle), ServeParams(host="0.0.0.0"), read_keys(None, {}), say=print)
