@@ -20,6 +20,8 @@ class OptimizerParams(Params):
     """Decoupled weight decay of matrices."""
     momentum: float = Field(default=0.95, ge=0, lt=1)
     """Muon's decay of the gradient mean."""
+    momentum_warmup_steps: int = Field(default=300, ge=0)
+    """Steps over which muon's momentum rises from 0.85 to that."""
     newton_schulz_steps: int = Field(default=2, ge=1, le=10)
     """Muon's orthogonalization steps; five make singular values equal, two learn as well and take less."""
     beta1: float = Field(default=0.9, ge=0, lt=1)

@@ -91,7 +91,7 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     descriptions = Descriptions(scratch, shards)
     index = _open_index(params, cleaned, run)
     order = order_of(shards, descriptions.sizes[:, 0], params)
-    verdicts = find_survivors(descriptions, order, index, params, scratch)
+    verdicts = find_survivors(descriptions, order, index, params, scratch=scratch, workers=run.workers)
     catalogue = Catalogue(shards, descriptions.starts)
     _write_survivor_names(scratch, verdicts, catalogue, index)
     names = Names(scratch)

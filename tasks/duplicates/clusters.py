@@ -14,6 +14,8 @@ n documents of boilerplate cost n comparisons, n unlike ones at most n * MAX_COM
 this mostly meet in another band. The limit looks at earlier documents alone, so it changes nothing of the above.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -29,20 +31,16 @@ _MINIMA = types.Array(types.uint32, 2, "C", readonly=True)
 
 
 def first_equal(digests: Hashes) -> Indices:
-    """For each of (documents, words) digests the index of the first that is equal, in O(n log n)."""
-    order = np.lexsort(digests.T[::-1]).astype(np.int64)
-    arranged = digests[order]
-    is_first = np.ones(len(order), np.bool_)
-    is_first[1:] = (arranged[1:] != arranged[:-1]).any(axis=1)
-    first = np.empty_like(order)
-    first[order] = order[is_first][np.cumsum(is_first) - 1]
+    """For each of (documents, words) digests the index of the first that is equal; linear, as `sharing` is."""
+    first = np.empty(len(digests), np.int64)
+    _find_first(digests, _slots(len(digests)), first)
     return first
 
 
 def sharing(keys: Hashes) -> Flags:
     """Which of a band's keys occur more than once, in linear time and 16 to 32 bytes a key."""
     shared = np.zeros(len(keys), np.bool_)
-    _mark_shared(keys, np.full(1 << (2 * len(keys)).bit_length(), -1, np.int64), shared)
+    _mark_shared(keys, _slots(len(keys)), shared)
     return shared
 
 
@@ -67,6 +65,16 @@ class Pairs:
         self._num_known = num_known
         self._min_similarity = min_similarity or 0.0
 
+    @classmethod
+    def of_all(cls, parts: "Sequence[Pairs]") -> "Pairs":
+        """What was found by several, each in other bands."""
+        whole = parts[0]
+        for part in parts[1:]:
+            is_before = part.parents < whole.parents
+            whole.parents[is_before] = part.parents[is_before]
+            whole.similarity[is_before] = part.similarity[is_before]
+        return whole
+
     def find_in(self, keys: Hashes) -> None:
         """Compare the members of each bucket of a band."""
         shared = np.flatnonzero(sharing(keys))
@@ -75,9 +83,32 @@ class Pairs:
         _find(order, arranged, self._minima, self._num_known, self._min_similarity, self.parents, self.similarity)
 
 
+def _slots(number: int) -> Indices:
+    """An empty table for open addressing: a power of two of at least twice the entries, all -1."""
+    return np.full(1 << (2 * number).bit_length(), -1, np.int64)
+
+
+@kernel(types.void(types.uint64[:, ::1], types.int64[::1], types.int64[::1]))
+def _find_first(digests: Hashes, table: Indices, first: Indices) -> None:
+    """`table` gets the first with each digest."""
+    words = digests.shape[1]
+    for at in range(digests.shape[0]):
+        slot = np.int64(digests[at, 0] & np.uint64(table.size - 1))
+        while table[slot] >= 0:
+            other, same = table[slot], 0
+            while same < words and digests[other, same] == digests[at, same]:
+                same += 1
+            if same == words:
+                break
+            slot = (slot + 1) & (table.size - 1)
+        if table[slot] < 0:
+            table[slot] = at
+        first[at] = table[slot]
+
+
 @kernel(types.void(types.uint64[::1], types.int64[::1], types.bool_[::1]))
 def _mark_shared(keys: Hashes, table: Indices, shared: Flags) -> None:
-    """Open addressing: `table`, all -1 and a power of two of at least twice the keys, gets the first with each key."""
+    """`table` gets the first with each key."""
     for at in range(keys.size):
         slot = np.int64(keys[at] & np.uint64(table.size - 1))
         while table[slot] >= 0 and keys[table[slot]] != keys[at]:

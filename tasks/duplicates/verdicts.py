@@ -1,13 +1,16 @@
 """What becomes of each document: it survives, or another one does in its place.
 
-Memory: about 110 bytes a document at most (digests, the order, keys of one band, parents, similarity). Signatures are
-gathered, for those documents alone that share a bucket with another, in a scratch file read through a memory map.
+Memory: about 110 bytes a document at most (digests, the order, keys of one band, parents, similarity), and 50 more for
+each further band that is looked at in the same time. Signatures are gathered, for those documents alone that share a
+bucket with another, in a scratch file read through a memory map.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +22,10 @@ from tasks.duplicates.index import Index
 from tasks.duplicates.signatures import band_keys
 
 _CANDIDATES = "candidates.npy"
+_MOST_THREADS = 4
+"""More of them would take more memory than the stages before and after."""
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -80,13 +87,19 @@ class ShardVerdicts:
 
 
 def find_survivors(
-    descriptions: Descriptions, order: Indices, index: Index, params: DedupParams, scratch: Path
+    descriptions: Descriptions,
+    order: Indices,
+    index: Index,
+    params: DedupParams,
+    *,
+    scratch: Path,
+    workers: int = 1,
 ) -> Verdicts:
     """Judge documents by rank (`order` holds their numbers from the first to the last), what the index holds first.
 
     Equal texts are joined, then similar ones among the first of each; texts without any byte are joined with nothing.
     """
-    matching = _Matching(descriptions, order, index, params)
+    matching = _Matching(descriptions, order, index, params, threads=min(workers, _MOST_THREADS))
     matching.join_equal_texts()
     if params.near:
         matching.join_equal_signatures()
@@ -97,7 +110,10 @@ def find_survivors(
 class _Matching:
     """Documents by rank, each pointing to one before it: `parents` are numbers of the index, then on from there."""
 
-    def __init__(self, descriptions: Descriptions, order: Indices, index: Index, params: DedupParams) -> None:
+    def __init__(
+        self, descriptions: Descriptions, order: Indices, index: Index, params: DedupParams, *, threads: int
+    ) -> None:
+        self._threads = threads
         self._descriptions = descriptions
         self._order = order
         self._index = index
@@ -134,10 +150,16 @@ class _Matching:
         minima = create_array(scratch / _CANDIDATES, (len(old) + len(new), self._index.signature_size), np.uint32)
         self._index.copy_minima(old, minima[: len(old)])
         self._descriptions.copy_minima(self._order[new], minima[len(old) :])
-        pairs = Pairs(minima, len(old), self._params.min_similarity)
-        for band in range(self._params.bands):
-            old_keys = band_keys(minima[: len(old)], band, self._params)
-            pairs.find_in(np.concatenate([old_keys, self._descriptions.band(band, self._order[new])]))
+
+        def find_in(bands: range) -> Pairs:
+            pairs = Pairs(minima, len(old), self._params.min_similarity)
+            for band in bands:
+                old_keys = band_keys(minima[: len(old)], band, self._params)
+                pairs.find_in(np.concatenate([old_keys, self._descriptions.band(band, self._order[new])]))
+            return pairs
+
+        parts = [range(first, self._params.bands, self._threads) for first in range(self._threads)]
+        pairs = Pairs.of_all(self._at_once(find_in, parts))
         numbers = np.concatenate([self._index.owners(old), self._known + new])
         self.parents[new] = numbers[pairs.parents[len(old) :]]
         self.similarity[new] = pairs.similarity[len(old) :]
@@ -145,14 +167,19 @@ class _Matching:
     def _candidates(self) -> tuple[Indices, Indices]:
         """Signatures of the index and new ones that share a bucket with a new one: only these are looked at."""
         new = self.new_signatures
-        shared = np.zeros(len(new), np.bool_)
-        old = [self._everyone[:0]]
-        for band in range(self._params.bands):
+
+        def of_band(band: int) -> tuple[Indices, Flags]:
             keys = self._descriptions.band(band, self._order[new])
             members, is_known = self._index.bucket_members(band, keys)
-            old.append(members)
-            shared |= is_known | sharing(keys)
-        return np.unique(np.concatenate(old)), new[shared]
+            return members, is_known | sharing(keys)
+
+        old, shared = zip(*self._at_once(of_band, range(self._params.bands)), strict=True)
+        return np.unique(np.concatenate(old)), new[np.logical_or.reduce(shared)]
+
+    def _at_once(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+        """What the work makes of each item, several of them in the same time."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(work, items))
 
     def verdicts(self) -> Verdicts:
         """Follow the parents, and turn ranks into numbers."""

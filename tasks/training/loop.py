@@ -31,6 +31,7 @@ from tasks.training.objective import precision_name
 from tasks.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from tasks.training.orders import Order, OrderBook
 from tasks.training.sample_file import SampleFile
+from tasks.training.schedule import momentum_at
 from tasks.training.setup import Parts
 from tasks.training.sharding import gathered, part_like, whole
 from tasks.training.stopping.convergence import UPDATE_RATIO
@@ -171,11 +172,12 @@ class Loop:
 
     def _update(self, factor: float, grad_norm: float) -> dict[str, float]:
         """Update the weights; by how much of themselves they changed, where a rule asks."""
+        momentum = momentum_at(self.params.optimizer, self.progress.step - 1)
         if not self._wants_update_ratio:
-            self.parts.optimizers.step(factor, grad_norm)
+            self.parts.optimizers.step(factor, grad_norm, momentum=momentum)
             return {}
         before = {name: whole(weight).clone() for name, weight in self._weights().items()}
-        self.parts.optimizers.step(factor, grad_norm)
+        self.parts.optimizers.step(factor, grad_norm, momentum=momentum)
         change, size = 0.0, 0.0
         for name, weight in self._weights().items():
             change += float((whole(weight) - before[name]).square().sum())

@@ -37,8 +37,7 @@ class Muon(torch.optim.Optimizer):
         newton_schulz_steps: int = 2,
         row_beta: float | None = 0.95,
     ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
-        self._momentum = momentum
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         self._newton_schulz_steps = newton_schulz_steps
         self._row_beta = row_beta
 
@@ -51,13 +50,13 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
             for parameters in by_shape.values():
-                self._update(parameters, lr=group["lr"], weight_decay=group["weight_decay"])
+                self._update(parameters, **{name: group[name] for name in ("lr", "weight_decay", "momentum")})
 
-    def _update(self, parameters: list[torch.Tensor], *, lr: float, weight_decay: float) -> None:
+    def _update(self, parameters: list[torch.Tensor], *, lr: float, weight_decay: float, momentum: float) -> None:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         means = [self._momenta(parameter) for parameter in parameters]
-        torch._foreach_lerp_(means, gradients, 1 - self._momentum)
-        ahead = torch._foreach_lerp(gradients, means, self._momentum)
+        torch._foreach_lerp_(means, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, means, momentum)
         update = orthogonalize(torch.stack([whole(one) for one in ahead]), self._newton_schulz_steps).float()
         if self._row_beta is not None:
             update = self._normalize(update, parameters, self._row_beta)

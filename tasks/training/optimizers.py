@@ -52,11 +52,16 @@ class Optimizers:
         for optimizer, _ in self.parts:
             optimizer.zero_grad(set_to_none=True)
 
-    def step(self, factor: float, grad_norm: float) -> None:
-        """Update the weights at `factor` times the peak learning rates, unless the gradient overflowed."""
+    def step(self, factor: float, grad_norm: float, *, momentum: float | None = None) -> None:
+        """Update the weights at `factor` times the peak learning rates, unless the gradient overflowed.
+
+        `momentum` is Muon's from now on.
+        """
         for optimizer, peak in self.parts:
             for group in optimizer.param_groups:
                 group["lr"] = factor * peak
+                if momentum is not None and isinstance(optimizer, Muon):
+                    group["momentum"] = momentum
             if not self.overflowed(grad_norm):
                 optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -1,12 +1,13 @@
-"""The learning rate over a run, as a factor of its peak, and where the run ends."""
+"""Learning rate, as a factor of its peak, and momentum over a run, and where the run ends."""
 
 import math
 from dataclasses import dataclass, replace
 
 from params.errors import ParameterError
-from params.optimizer import ScheduleParams
+from params.optimizer import OptimizerParams, ScheduleParams
 
 DEFAULT_WARMUP_STEPS = 20
+_FIRST_MOMENTUM = 0.85
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ def learning_rate_factor(params: ScheduleParams, horizon: Horizon, step: int) ->
     warmup = num_warmup_steps(params, horizon)
     rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
     return rising * _after_warmup(params, horizon, step, warmup)
+
+
+def momentum_at(params: OptimizerParams, step: int) -> float:
+    """Muon's momentum for the update after `step` earlier ones; it rises in a line (as in modded-nanogpt, Jordan 2024).
+
+    At first the gradient changes so fast that a mean over twenty steps is one of other weights.
+    """
+    first = min(_FIRST_MOMENTUM, params.momentum)
+    risen = min(1.0, step / params.momentum_warmup_steps) if params.momentum_warmup_steps else 1.0
+    return first + (params.momentum - first) * risen
 
 
 def num_warmup_steps(params: ScheduleParams, horizon: Horizon) -> int:

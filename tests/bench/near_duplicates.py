@@ -116,7 +116,7 @@ def removed_by_dedup(texts: Sequence[str], **params: object) -> tuple[set[int], 
         signed = time.process_time()
         descriptions = Descriptions(folder, shards)
         order = order_of(shards, descriptions.sizes[:, 0], chosen)
-        verdicts = find_survivors(descriptions, order, Index([], chosen.bands * chosen.rows), chosen, folder)
+        verdicts = find_survivors(descriptions, order, Index([], chosen.bands * chosen.rows), chosen, scratch=folder)
         seconds = {"sign": signed - started, "cluster": time.process_time() - signed}
         return set(np.flatnonzero(~verdicts.kept).tolist()), seconds
 

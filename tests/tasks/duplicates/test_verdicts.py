@@ -37,13 +37,13 @@ def describe(folder: Path, documents: list[Document]) -> Descriptions:
     return Descriptions(folder, [Path("000000.arrow")])
 
 
-def judge(folder: Path, documents: list[Document], index: Index) -> tuple[Descriptions, Verdicts]:
-    descriptions = describe(folder, documents)
-    return descriptions, find_survivors(descriptions, np.arange(len(documents)), index, PARAMS, folder)
+def judge(folder: Path, documents: list[Document], index: Index, workers: int = 2) -> tuple[Descriptions, Verdicts]:
+    descriptions, order = describe(folder, documents), np.arange(len(documents))
+    return descriptions, find_survivors(descriptions, order, index, PARAMS, scratch=folder, workers=workers)
 
 
-def in_one_go(folder: Path, documents: list[Document]) -> list[tuple[int, bool, float]]:
-    _, verdicts = judge(folder, documents, Index([], 3))
+def in_one_go(folder: Path, documents: list[Document], workers: int = 1) -> list[tuple[int, bool, float]]:
+    _, verdicts = judge(folder, documents, Index([], 3), workers)
     return [*zip(verdicts.survivors.tolist(), verdicts.is_exact.tolist(), verdicts.similarity.tolist(), strict=True)]
 
 
@@ -89,9 +89,9 @@ CORPUS = st.lists(st.tuples(TEXTS, SIGNATURES), max_size=14).map(consistent)
 
 
 @settings(deadline=None, max_examples=60)
-@given(CORPUS)
-def test_verdicts_are_those_of_the_definition(tmp_path_factory, documents):
-    outcome = in_one_go(tmp_path_factory.mktemp("go"), documents)
+@given(CORPUS, st.integers(1, 5))
+def test_verdicts_are_those_of_the_definition_for_any_number_of_workers(tmp_path_factory, documents, workers):
+    outcome = in_one_go(tmp_path_factory.mktemp("go"), documents, workers)
     assert [survivor for survivor, _, _ in outcome] == reference(documents)
 
 

@@ -22,7 +22,7 @@ def make_model():
     return build_model(params, vocab_size=64, context=16, begin=0, end=0, padding=1, seed=5)
 
 
-def learn(model, optimizers, steps, precision="fp32"):
+def learn(model, optimizers, steps, precision="fp32", momentum=None):
     """Some steps on blocks that depend on the step alone."""
     objective = make_objective(CPU, dtype=arithmetic(precision, CPU), compiled=False)
     loss_of = TokenLoss(model)
@@ -32,7 +32,7 @@ def learn(model, optimizers, steps, precision="fp32"):
         (loss * optimizers.loss_factor).backward()
         optimizers.unscale()
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
-        optimizers.step(1.0, norm)
+        optimizers.step(1.0, norm, momentum=momentum)
 
 
 def test_orthogonalized_matrices_have_the_singular_vectors_of_the_polar_factor():
@@ -166,3 +166,18 @@ def test_muon_has_the_hidden_matrices_and_frozen_parameters_are_nobodys():
     assert len(matrices) == 2 * 7
     assert all(p.ndim == 2 for p in matrices)
     assert all(p.ndim == 1 for group in adamw.param_groups for p in group["params"])
+
+
+def test_the_momentum_of_a_step_is_that_of_muon_alone():
+    first, second = make_model(), make_model()
+    lower = make_optimizers(OptimizerParams(), first, RATES)
+    learn(first, lower, range(2))
+    same = make_optimizers(OptimizerParams(momentum=0.85), second, RATES)
+    learn(second, same, range(2))
+    assert not torch.equal(*(model.model.layers[0].mlp.up_proj.weight for model in (first, second)))
+    third = make_model()
+    set_later = make_optimizers(OptimizerParams(), third, RATES)
+    for optimizer, _ in set_later.parts:
+        assert ("momentum" in optimizer.param_groups[0]) == isinstance(optimizer, Muon)
+    learn(third, set_later, range(2), momentum=0.85)
+    assert all(torch.equal(a, b) for a, b in zip(third.parameters(), second.parameters(), strict=True))

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from params.errors import ParameterError
-from params.optimizer import ScheduleParams
-from tasks.training.schedule import Horizon, early_decay, learning_rate_factor, num_warmup_steps, planned_horizon
+from params.optimizer import OptimizerParams, ScheduleParams
+from tasks.training.schedule import (
+    Horizon,
+    early_decay,
+    learning_rate_factor,
+    momentum_at,
+    num_warmup_steps,
+    planned_horizon,
+)
 
 WSD = ScheduleParams(name="wsd", warmup_steps=10, decay_fraction=0.2)
 
@@ -106,3 +113,13 @@ def test_every_schedule_rises_then_never_rises_again_and_stays_between_nothing_a
     assert all(0 <= factor <= 1 for factor in factors)
     after = factors[warmup:]
     assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))
+
+
+@pytest.mark.parametrize(("step", "momentum"), [(0, 0.85), (150, 0.9), (300, 0.95), (10_000, 0.95)])
+def test_momentum_rises_in_a_line_to_what_is_set(step, momentum):
+    assert momentum_at(OptimizerParams(), step) == pytest.approx(momentum)
+
+
+def test_momentum_may_be_what_is_set_from_the_start():
+    assert momentum_at(OptimizerParams(momentum_warmup_steps=0), 0) == 0.95
+    assert momentum_at(OptimizerParams(momentum=0.8), 0) == 0.8
