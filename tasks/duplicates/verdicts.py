@@ -23,7 +23,7 @@ from tasks.duplicates.signatures import band_keys
 
 _CANDIDATES = "candidates.npy"
 _MOST_THREADS = 4
-"""More of them would take more memory than the stages before and after."""
+"""Each holds the keys of a band and a table of them, 50 bytes a document."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
