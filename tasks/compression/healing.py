@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.random import default_rng
 from torch.nn import functional
 
 from params.errors import TrainingError
@@ -121,7 +122,7 @@ def _shuffled(place: int, lesson: Lesson) -> int:
 
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, size: int) -> np.typing.NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    return default_rng([seed, epoch]).permutation(size)
 
 
 def _load(path: Path, student: Any, optimizer: torch.optim.Optimizer) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.random import PCG64, Generator
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
@@ -68,7 +69,7 @@ def run_trial(params: TrainParams, settings: RunParams, shape: ModelShape, *, th
     with tempfile.TemporaryDirectory(prefix="gristmill-trial-") as name:
         folder = Path(name)
         _make_tokenizer(folder / "tokenizer", shape.vocab_size)
-        rng = np.random.Generator(np.random.PCG64(0))
+        rng = Generator(PCG64(0))
         for split, blocks in (("train", 2 * params.batch_blocks), ("validation", 1)):
             _make_blocks(folder / "shards" / split, rng, blocks, shape)
         (folder / "out" / "logs").mkdir(parents=True)
@@ -140,7 +141,7 @@ def _make_tokenizer(folder: Path, vocab_size: int) -> None:
     (folder / CONFIG).write_text(json.dumps(special), encoding="utf-8")
 
 
-def _make_blocks(folder: Path, rng: np.random.Generator, num_blocks: int, shape: ModelShape) -> None:
+def _make_blocks(folder: Path, rng: Generator, num_blocks: int, shape: ModelShape) -> None:
     folder.mkdir(parents=True)
     blocks = rng.integers(2, shape.vocab_size, (num_blocks, shape.context + 1), dtype=np.uint32)
     blocks[:, 0] = _BEGIN

@@ -7,6 +7,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.random import PCG64, Generator
 
 from tasks.evaluation.losses import DocumentLosses, Floats, Ints
 
@@ -90,7 +91,7 @@ def share_interval(hits: float, count: float, bootstrap: Bootstrap) -> tuple[flo
 
 def resampled_ratios(numerators: Floats, denominators: Floats | Ints, bootstrap: Bootstrap) -> Floats:
     """sum(numerators) / sum(denominators) of each resample of the pairs."""
-    random = np.random.Generator(np.random.PCG64(bootstrap.seed))
+    random = Generator(PCG64(bootstrap.seed))
     count = len(numerators)
     ratios = np.empty(bootstrap.samples)
     for index in range(bootstrap.samples):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.random import PCG64, Generator
 
 from params.objective import SENTINEL, SpanParams
 from tasks.tokenizer.sentinels import has_sentinels
@@ -26,7 +27,7 @@ def with_gaps(text: str, params: SpanParams, *, max_words: int, seed: int) -> Ma
         return None
     first = len(words)
     sentinels = list(range(first, first + params.num_spans(first)))
-    random = np.random.Generator(np.random.PCG64(seed))
+    random = Generator(PCG64(seed))
     source, target = corrupt(np.arange(first), params, sentinels, random)
     spelled = [*words, *map(SENTINEL.format, range(len(sentinels)))]
     return {"source": _joined(source, spelled), "target": _joined(target, spelled)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.random import PCG64, Generator
 
 from tasks.evaluation.figures import Bootstrap, interval, share_interval
 from tasks.kinds.rows import Floats, Ints, RowScores
@@ -41,7 +42,7 @@ def label_figures(scores: RowScores, bootstrap: Bootstrap) -> dict[str, Any]:
     wanted, said = (np.array([number[name] for name in column]) for column in (scores.wanted, scores.said))
     cells, counts = np.unique(np.stack([wanted, said]), axis=1, return_counts=True)
     whole = _tally(cells, counts[None], len(names))
-    random = np.random.Generator(np.random.PCG64(bootstrap.seed))
+    random = Generator(PCG64(bootstrap.seed))
     drawn = random.multinomial(len(wanted), counts / len(wanted), size=bootstrap.samples)
     resampled = _tally(cells, drawn, len(names))
     return {

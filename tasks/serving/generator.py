@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from numpy.random import default_rng
 from tokenizers import Tokenizer
 
 Array = npt.NDArray[Any]
@@ -298,7 +299,7 @@ class Chooser:
 
     def __init__(self, sampling: Sampling, row: int) -> None:
         self.sampling = sampling
-        self.random = np.random.default_rng(None if sampling.seed is None else [sampling.seed, row])
+        self.random = default_rng(None if sampling.seed is None else [sampling.seed, row])
 
     def choose(self, logits: Array) -> int:
         """The next token from the logits (vocabulary)."""

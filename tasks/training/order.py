@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from numpy.random import PCG64, Generator
 
 Indices = npt.NDArray[np.int64]
 
@@ -30,4 +31,4 @@ class DataOrder:
     def _permutation(self, epoch: int) -> Indices:
         if epoch in self._epochs:
             return self._epochs[epoch]
-        return np.random.Generator(np.random.PCG64([self.seed, epoch])).permutation(self.num_blocks)
+        return Generator(PCG64([self.seed, epoch])).permutation(self.num_blocks)

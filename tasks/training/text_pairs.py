@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.random import PCG64, Generator
 from torch.nn import functional
 
 from params.errors import ParameterError
@@ -118,7 +119,7 @@ class SpanFeed(TokenFeed):
         text = block[block != self._ids.padding]
         if len(text) < 2:
             return tuple(array[0] for array in self.empty(1))
-        source, target = corrupt(text, self._params, self._sentinels, np.random.Generator(np.random.PCG64(seed)))
+        source, target = corrupt(text, self._params, self._sentinels, Generator(PCG64(seed)))
         widths = self._lengths(self.context)
         written = np.append(target, self._ids.end)
         inputs = np.append(self._ids.padding, written[:-1])
@@ -129,7 +130,7 @@ class SpanFeed(TokenFeed):
         )
 
 
-def corrupt(text: Ints, params: SpanParams, sentinels: Sequence[int], random: np.random.Generator) -> tuple[Ints, Ints]:
+def corrupt(text: Ints, params: SpanParams, sentinels: Sequence[int], random: Generator) -> tuple[Ints, Ints]:
     """Source and target of a text: spans are dropped from the one and stand, each led by its sentinel, in the other.
 
     Lengths of the spans, and of what stands between them, are drawn evenly among all that add up (Raffel et al. 2020,
@@ -148,7 +149,7 @@ def corrupt(text: Ints, params: SpanParams, sentinels: Sequence[int], random: np
     return np.concatenate(source), np.concatenate(target)
 
 
-def _composition(total: int, parts: int, random: np.random.Generator) -> list[int]:
+def _composition(total: int, parts: int, random: Generator) -> list[int]:
     """`parts` numbers of 1 and more that add up to `total`, each such list as likely as any other."""
     cuts = np.sort(random.choice(total - 1, parts - 1, replace=False)) + 1
     found: list[int] = np.diff(np.concatenate([[0], cuts, [total]])).tolist()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import sys
 from itertools import islice
 
@@ -64,6 +65,23 @@ def test_ctrl_c_ends_it_with_130_and_leaves_what_was_written(model, terminal):
     assert screen.startswith("The function")
     assert "Traceback" not in screen
     assert "stages" not in screen
+
+
+def test_nothing_is_imported_once_texts_are_printed_since_numpy_loses_a_ctrl_c_while_it_loads(model):
+    """Its compiled modules clear whatever exception is raised while they register with collections.abc."""
+    program = """
+import sys
+from flows import generating
+from flows.cli import main
+printed, loaded = generating._print, []
+generating._print = lambda text: (loaded.append(set(sys.modules)), printed(text))
+main(sys.argv[1:])
+sys.exit(str(sorted(loaded[-1] - loaded[0])))
+"""
+    command = [sys.executable, "-c", program, "generate", "--model", str(model), "The function", "--max-tokens", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith("The function")
+    assert done.stderr == "[]\n"
 
 
 def test_what_is_no_prompt_is_an_error(generate):
