@@ -18,8 +18,12 @@ class CompressParams(Params):
     block_size: Literal[16, 32, 64, 128, 256] = 128
     """Weights that share one scale (int8, int4, int4_gptq); half of it or less where that does not divide the model's
     width. Short blocks are a little more exact, long ones faster and smaller."""
+    cache: Literal["float32", "int8"] = "float32"
+    """How int8, int4 and int4_gptq keep the keys and values of a text. As int8, a scale for each channel, they take a
+    quarter of the memory, and a step takes less time the more texts there are and the longer they get; reading a prompt
+    takes more. Other variants, and graphs that copy their cache at every step (gpt2, bloom, t5), keep float32."""
     calibration_blocks: int = Field(default=64, ge=1)
-    """Training blocks that int4_gptq sees."""
+    """Training blocks that int4_gptq sees, and that the scales of an int8 cache are taken from."""
     check_blocks: int = Field(default=32, ge=1)
     """Held-out blocks on which each variant is compared with fp32."""
     greedy_tokens: int = Field(default=64, ge=1)

@@ -46,14 +46,15 @@ def compress(
     with the reason in quality.json and in the facts of the result. Speeds vary from run to run: they are in the
     metrics, and with the plot in logs/, outside the digest.
     """
+    from tasks.compression.calibrate import Calibration
     from tasks.compression.sweep import Point, pick, save_sweep
     from tasks.compression.variants import make_variant
     from tasks.graph.served import graph_bytes
     from tasks.kinds.kind import kind_of
 
     folders = {"fp32": graph.folder / "fp32"} | {name: out / name for name in params.variants}
+    calibration = Calibration(folders["fp32"], partial(_calibration, shards, params.calibration_blocks))
     for name in params.variants:
-        calibration = partial(_calibration, shards, params.calibration_blocks)
         make_variant(name, folders["fp32"], folders[name], params=params, calibration=calibration)
     kind = kind_of(folders["fp32"])
     unit = "tokens" if kind is None else kind.speed_unit

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,11 +99,12 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     judged = list(verdicts.of_shards(shards, descriptions.starts))
     repeated = _find_repeated(judged, params.repeated_passages, scratch, run)
     unit = partial(separate_shard, names=names, repeated=repeated, params=params, out=out, scratch=scratch)
-    separated = sum(run.map(unit, judged, name="separate shard"), Separated())
+    with ThreadPoolExecutor(1) as beside:
+        report = beside.submit(describe_clusters, verdicts, catalogue, names)
+        separated = sum(run.map(unit, judged, name="separate shard"), Separated())
     if repeated is not None:
         _write_passages(out / "passages.json", repeated, separated)
-    report = describe_clusters(verdicts, catalogue, names)
-    write_atomic(out / "clusters.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_atomic(out / "clusters.json", json.dumps(report.result(), ensure_ascii=False, indent=1) + "\n")
     if params.index is not None:
         _write_index(Addition(descriptions, verdicts, index), catalogue, params, out / INDEX_FOLDER)
     shutil.rmtree(scratch)

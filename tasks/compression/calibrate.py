@@ -1,7 +1,8 @@
-"""What the matrix products of a graph meet in calibration text: the second moments of their inputs."""
+"""What a graph meets in calibration text: second moments of what is multiplied, and how large keys and values get."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,41 @@ import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from tasks.graph.served import copy_companions
+from tasks.serving.cache import cache_names, present_name
 from tasks.serving.generator import OnnxModel
 
 Array = npt.NDArray[Any]
 _PAST = "past_key_values."
+
+
+class Calibration:
+    """What is learned from text for the variants of a served folder, when the first of them asks."""
+
+    def __init__(self, source: Path, read: Callable[[], Sequence[list[int]]]) -> None:
+        """`source` has the float32 graph; `read` gives blocks of training text."""
+        self._source, self._read = source, read
+
+    @cached_property
+    def blocks(self) -> Sequence[list[int]]:
+        """Token ids of the text."""
+        return self._read()
+
+    @cached_property
+    def cache_ranges(self) -> Mapping[str, Array]:
+        """How large keys and values get in it."""
+        return cache_ranges(OnnxModel(self._source), self.blocks)
+
+
+def cache_ranges(model: OnnxModel, blocks: Sequence[list[int]]) -> dict[str, Array]:
+    """The largest magnitude of each channel (key-value heads * size of a head) of a cache, by the graph's input."""
+    past = cache_names(model.settings)
+    largest: dict[str, Array] = {}
+    for block in blocks:
+        made = model.session.run([present_name(name) for name in past], _feeds(model, block))
+        for name, values in zip(past, made, strict=True):
+            here = np.abs(values).max(axis=(0, 2)).reshape(-1)
+            largest[name] = np.maximum(largest.get(name, here), here)
+    return largest
 
 
 def input_moments(model: ModelProto, companions: Path, blocks: Sequence[list[int]]) -> dict[str, Array]:

@@ -1,18 +1,16 @@
 """The variants of an exported graph: what each is called and how it is made."""
 
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from params.compress import CompressParams
+from tasks.compression.calibrate import Calibration
 from tasks.compression.dynamic import quantize_dynamically
 from tasks.compression.half import halve_weights
+from tasks.compression.key_values import quantize_cache
 from tasks.compression.quantize import quantize_graph
 from tasks.graph.served import copy_companions
 from tasks.serving.generator import Settings
-
-Calibration = Callable[[], Sequence[list[int]]]
-"""Gives blocks of training text; called only by a variant that looks at text."""
 
 
 def make_variant(name: str, source: Path, out: Path, *, params: CompressParams, calibration: Calibration) -> None:
@@ -38,5 +36,7 @@ def _make_graph(
             bits=8 if name == "int8" else 4,
             block_size=params.block_size,
             vocab_size=Settings.load(source).vocab_size,
-            calibration=calibration() if name == "int4_gptq" else (),
+            calibration=calibration.blocks if name == "int4_gptq" else (),
         )
+        if params.cache == "int8":
+            quantize_cache(out, calibration, graph=graph)

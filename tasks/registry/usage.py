@@ -69,8 +69,8 @@ def use_lines(story: Story, language: Language) -> list[str]:
         "```",
         "",
         t(
-            "With numpy, onnxruntime and tokenizers alone, from this folder:",
-            "在本文件夹中，只需 numpy、onnxruntime 和 tokenizers：",
+            "With numpy, onnxruntime (1.32 or newer) and tokenizers alone, from this folder:",
+            "在本文件夹中，只需 numpy、onnxruntime（1.32 或更新）和 tokenizers：",
         ),
         "",
         "```",

@@ -1,15 +1,6 @@
-"""The keys and values that a graph reads and writes: what they are called, and of which type they are."""
+"""The keys and values that a graph reads and writes: what they are called."""
 
-from typing import Any
-
-import numpy as np
-
-from tasks.serving.generator import DTYPES, Settings
-
-
-def cache_dtype(session: Any) -> "np.dtype[Any]":
-    """The type of the graph's keys and values."""
-    return next(DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith("past_key_values."))
+from tasks.serving.generator import Settings
 
 
 def cache_names(settings: Settings) -> list[str]:

@@ -23,7 +23,11 @@ GRAPH = "model.onnx"
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 """Both in the place of one graph: the encoder reads the prompt, and the decoder writes a text of its own."""
 SETTINGS, BUNDLE = "generation.json", "bundle.json"
-DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(int8)": np.dtype(np.int8),
+}
 """Of what graphs read and write, by the name that onnxruntime has for it."""
 _NUMBERS = {"max-new-tokens": int, "temperature": float, "top-k": int, "top-p": float, "seed": int}
 _GROUP = 16
@@ -157,7 +161,7 @@ class OnnxModel:
         pad = self.settings.pad_token_id
         tokens = np.array([[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts], np.int64)
         mask = np.array([[1] * len(prompt) + [0] * (width - len(prompt)) for prompt in prompts], np.int64)
-        feeds = self.feeds(tokens, mask) | _empty_cache(self.settings, len(prompts))
+        feeds = self.feeds(tokens, mask) | _empty_cache(self, len(prompts))
         return np.asarray(self.session.run(["logits"], feeds)[0])
 
     def feeds(self, tokens: Array, mask: Array) -> dict[str, Array]:
@@ -231,7 +235,7 @@ class GrowingCache:
 
     def __init__(self, model: OnnxModel, rows: int) -> None:
         self.model = model
-        self.past, self.seen = _empty_cache(model.settings, rows), dict[str, Array]()
+        self.past, self.seen = _empty_cache(model, rows), dict[str, Array]()
         self.outputs = [output.name for output in model.session.get_outputs()]
 
     def step(self, tokens: Array, total: int) -> Array:
@@ -255,7 +259,7 @@ class _InPlaceCache:
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
         self.model = model
         self._capacity = capacity
-        self._bind(_empty_cache(model.settings, rows, capacity))
+        self._bind(_empty_cache(model, rows, capacity))
 
     def step(self, tokens: Array, total: int) -> Array:
         """Logits (batch, vocabulary) after the newest tokens (batch, new); the next step writes over them."""
@@ -391,10 +395,16 @@ def _floor(logits: Array, top_k: int) -> Any:
     return np.partition(largest, len(largest) - top_k)[len(largest) - top_k]
 
 
-def _empty_cache(settings: Settings, rows: int, size: int = 0) -> dict[str, Array]:
+def cache_dtype(session: Any) -> "np.dtype[Any]":
+    """The type of the keys and values that a graph keeps."""
+    return next(DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith(f"{_PAST}."))
+
+
+def _empty_cache(model: OnnxModel, rows: int, size: int = 0) -> dict[str, Array]:
+    settings, dtype = model.settings, cache_dtype(model.session)
     shape = (rows, settings.num_kv_heads, size, settings.head_dim)
     names = [f"{_PAST}.{layer}.{kind}" for layer in range(settings.num_layers) for kind in ("key", "value")]
-    return {name: np.zeros(shape, np.float32) for name in names}
+    return {name: np.zeros(shape, dtype) for name in names}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 
@@ -41,9 +41,7 @@ class Encoder:
             self.vocab_size = vocab_size(self.reference)
             self._cuts = has_our_words(self.reference)
         self._fast = fast.result()
-        if self._fast is not None and not self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
-            log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
-            self._fast = None
+        self._is_trusted = self._begin_check()
 
     def __reduce__(self) -> tuple[type["Encoder"], tuple[Path]]:
         """Pickled as the folder: another process loads the same vocabulary."""
@@ -62,10 +60,28 @@ class Encoder:
         except ValueError as error:  # its regular expressions have limits that one text can meet
             log.warning("fastokens cannot encode some text (%s); tokenizers does, slower", error)
             return self._encode_by_reference(texts)
+        if not self._is_trusted.result():
+            return self._encode_by_reference(texts)
         if self._agree(_sample(texts), ids, offsets):
             return ids, offsets
         log.warning("fastokens does not agree with tokenizers on some text; tokenizers encodes it, slower")
         return self._encode_by_reference(texts)
+
+    def _begin_check(self) -> Future[bool]:
+        """Whether the two agree on the probes, found out beside the first texts: no result is given before it is."""
+        beside = ThreadPoolExecutor(1)
+        checked = beside.submit(self._agrees_on_probes)
+        beside.shutdown(wait=False)
+        return checked
+
+    def _agrees_on_probes(self) -> bool:
+        try:
+            if self._fast is None or self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
+                return True
+        except ValueError:  # its regular expressions have limits
+            pass
+        log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
+        return False
 
     def _agree(self, texts: Sequence[str], ids: Ids, offsets: Offsets) -> bool:
         """Whether the reference gives the same ids for the first texts."""

@@ -103,6 +103,7 @@ def set_up(job: Job) -> Parts:
     torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("high")
     torch.use_deterministic_algorithms(True, warn_only=use_cuda)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
     accelerator = Accelerator(cpu=not use_cuda, mixed_precision="no")
     ids = special_ids(job.tokenizer)
     started = _start(job, extent_of(job.shards, params.objective).context)

@@ -7,6 +7,7 @@ import pytest
 from params.compress import CompressParams
 from tasks.compress import compress
 from tasks.serving.generator import OnnxModel
+from tasks.serving.rows import make_rows, row_bytes
 
 VARIANTS = ("int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16")
 
@@ -66,3 +67,19 @@ def test_a_second_compression_gives_the_same_bytes(workshop, tmp_path):
     made = workshop.variants("qwen3")
     for record in (record for record in made.files if not record.volatile):
         assert (tmp_path / record.path).read_bytes() == (made.folder / record.path).read_bytes()
+
+
+def test_with_an_int8_cache_what_is_written_is_as_good_step_by_step(workshop, tmp_path):
+    params = CompressParams(variants=("int8", "int4"), cache="int8", check_blocks=2, greedy_tokens=16)
+    compress.work(params, workshop.graph("qwen3"), workshop.shards(), out=tmp_path, run=workshop.run)
+    quality = json.loads((tmp_path / "quality.json").read_text())
+    plain = json.loads((workshop.variants("qwen3").folder / "quality.json").read_text())
+    assert quality["int8"]["kl"] < 3 * plain["int8"]["kl"] + 1e-4
+    assert quality["int8"]["greedy_agreement"] == 1.0
+    model = OnnxModel(tmp_path / "int8")
+    rows = make_rows(model.session, model.settings, max_rows=2)
+    assert row_bytes(model.session, model.settings) == 2 * 2 * 2 * 64 * 16  # k and v, layers, heads, places, size
+    rows.begin()
+    rows.extend(model.encode("The mill"))
+    rows.join()
+    assert model.generate(["To install"], greedy=True, max_new_tokens=4)[0][0] == " the package, run"

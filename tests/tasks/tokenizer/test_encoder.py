@@ -41,10 +41,12 @@ def test_the_fast_encoder_gives_the_ids_of_the_reference_on_any_text(encoder, te
 def test_the_two_agree_on_every_sign_among_words_of_two_scripts(digits, tmp_path):
     tokenizer = train_bpe([[*_PROBES, *TEXTS]], vocab_size=1500, min_frequency=1, digits=digits)
     save_tokenizer(tokenizer, SpecialTokens(), tmp_path, chat_template=None)
-    assert Encoder(tmp_path)._fast is not None
+    encoder = Encoder(tmp_path)
+    assert encoder._fast is not None
+    assert encoder._is_trusted.result()
 
 
-def test_engines_that_see_scripts_differently_are_found_out_at_once(tmp_path, caplog):
+def test_engines_that_see_scripts_differently_are_found_out_before_anything_is_encoded(tmp_path, caplog):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -58,9 +60,9 @@ def test_engines_that_see_scripts_differently_are_found_out_at_once(tmp_path, ca
     tokenizer.train_from_iterator(["明月。\n明月。\n"] * 9, trainer)
     save_tokenizer(tokenizer, SpecialTokens(), tmp_path, chat_template=None)
     with caplog.at_level(logging.WARNING):
-        encoder = Encoder(tmp_path)
-    assert "does not agree" in caplog.text
-    assert encoder.encode(["明月。\n"])[0].tolist() == tokenizer.encode("明月。\n").ids
+        ids, _ = Encoder(tmp_path).encode(["明月。\n"])
+    assert "does not agree with tokenizers on this vocabulary" in caplog.text
+    assert ids.tolist() == tokenizer.encode("明月。\n").ids
 
 
 def test_a_model_that_the_fast_encoder_does_not_know_is_encoded_by_the_reference(tmp_path, caplog):
