@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import venv
@@ -55,6 +56,8 @@ RECALL_DOCS = 2000
 """Most documents of each language that recall is measured on, before variants."""
 SIZES_MB = (30, 300, 1000)
 PART_MB = 16
+TURNS = 3
+"""Of one and of two workers."""
 
 
 @dataclass(frozen=True)
@@ -239,20 +242,21 @@ def pack(bench: Bench) -> None:
 
 
 def workers(bench: Bench) -> None:
-    """Wall time of the chain with one and with two workers.
+    """Wall time of the chain with one and with two workers, in turn; of the ratios the middle one.
 
     two_processes_vs_one is what the machine allows: how much more two processes do, which have nothing in common but
     its memory and its disk.
     """
-    one, two, apart = bench.ours(bench.parts), bench.ours(bench.parts, workers=2), bench.apart(bench.parts)
-    once_more = bench.ours(bench.parts)
-    seconds = (one["wall_s"] + once_more["wall_s"]) / 2
-    report("one_worker", seconds, "s")
-    report("two_workers", two["wall_s"], "s")
-    report("two_workers_vs_one", seconds / two["wall_s"], "x")
-    report("two_processes_vs_one", len(apart) * seconds / max(process["wall_s"] for process in apart), "x")
-    for name, stage in two["stages"].items():
-        report(f"two_workers_vs_one.{name}", once_more["stages"][name]["wall_s"] / stage["wall_s"], "x")
+    turns = [(bench.ours(bench.parts), bench.ours(bench.parts, workers=2)) for _ in range(TURNS)]
+    apart = bench.apart(bench.parts)
+    one, two = (statistics.median(turn[side]["wall_s"] for turn in turns) for side in (0, 1))
+    report("one_worker", one, "s")
+    report("two_workers", two, "s")
+    report("two_workers_vs_one", statistics.median(a["wall_s"] / b["wall_s"] for a, b in turns), "x")
+    report("two_processes_vs_one", len(apart) * one / max(process["wall_s"] for process in apart), "x")
+    for name in turns[0][0]["stages"]:
+        ratios = (a["stages"][name]["wall_s"] / b["stages"][name]["wall_s"] for a, b in turns)
+        report(f"two_workers_vs_one.{name}", statistics.median(ratios), "x")
 
 
 def growth(bench: Bench) -> None:
