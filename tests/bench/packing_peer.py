@@ -4,8 +4,8 @@
 
 Both begin with documents in an Arrow file and end with blocks in one; times are of processor, over all threads, after
 imports, compilation and the loading of the vocabulary. The peer packs as the stage does (blocks share one token, the
-rest of a batch is carried over to the next), so that ids can be compared. It calls the Rust tokenizer directly, which is
-faster than through transformers.
+rest of a batch is carried over to the next), so that ids can be compared. It calls the Rust tokenizer directly, which
+is faster than through transformers.
 """
 
 import json
