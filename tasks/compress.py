@@ -46,16 +46,12 @@ def compress(
     with the reason in quality.json and in the facts of the result. Speeds vary from run to run: they are in the
     metrics, and with the plot in logs/, outside the digest.
     """
-    from tasks.compression.calibrate import Calibration
     from tasks.compression.sweep import Point, pick, save_sweep
-    from tasks.compression.variants import make_variant
     from tasks.graph.served import graph_bytes
     from tasks.kinds.kind import kind_of
 
     folders = {"fp32": graph.folder / "fp32"} | {name: out / name for name in params.variants}
-    calibration = Calibration(folders["fp32"], partial(_calibration, shards, params.calibration_blocks))
-    for name in params.variants:
-        make_variant(name, folders["fp32"], folders[name], params=params, calibration=calibration)
+    _make_variants(folders, shards, params)
     kind = kind_of(folders["fp32"])
     unit = "tokens" if kind is None else kind.speed_unit
     if kind is not None and examples is not None:
@@ -81,6 +77,16 @@ def compress(
         log.warning("%s is not kept: %s", dropped, reason)
         shutil.rmtree(folders[dropped])
     return _metrics(quality, points, rejected, picked=picked, unit=unit)
+
+
+def _make_variants(folders: Mapping[str, Path], shards: Manifest, params: CompressParams) -> None:
+    from tasks.compression.calibrate import Calibration
+    from tasks.compression.variants import make_variant
+
+    source = folders["fp32"]
+    calibration = Calibration(source, partial(_calibration, shards, params.calibration_blocks))
+    for name in params.variants:
+        make_variant(name, source, folders[name], params=params, calibration=calibration)
 
 
 def _by_rows(kind: "Kind", folders: Mapping[str, Path], examples: Manifest) -> "dict[str, Measured]":

@@ -1,6 +1,15 @@
-"""The keys and values that a graph reads and writes: what they are called."""
+"""The keys and values that a graph reads and writes: what they are called, and of which type they are."""
 
-from tasks.serving.generator import Settings
+from typing import Any
+
+import numpy as np
+
+from tasks.serving.generator import DTYPES, Settings
+
+
+def cache_dtype(session: Any) -> "np.dtype[Any]":
+    """The type of the graph's keys and values."""
+    return next(DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith("past_key_values."))
 
 
 def cache_names(settings: Settings) -> list[str]:

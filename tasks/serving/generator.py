@@ -23,11 +23,7 @@ GRAPH = "model.onnx"
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 """Both in the place of one graph: the encoder reads the prompt, and the decoder writes a text of its own."""
 SETTINGS, BUNDLE = "generation.json", "bundle.json"
-DTYPES: dict[str, np.dtype[Any]] = {
-    "tensor(float)": np.dtype(np.float32),
-    "tensor(float16)": np.dtype(np.float16),
-    "tensor(int8)": np.dtype(np.int8),
-}
+DTYPES = {f"tensor({name})": np.dtype(code) for name, code in (("float", "f4"), ("float16", "f2"), ("int8", "i1"))}
 """Of what graphs read and write, by the name that onnxruntime has for it."""
 _NUMBERS = {"max-new-tokens": int, "temperature": float, "top-k": int, "top-p": float, "seed": int}
 _GROUP = 16
@@ -161,8 +157,7 @@ class OnnxModel:
         pad = self.settings.pad_token_id
         tokens = np.array([[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts], np.int64)
         mask = np.array([[1] * len(prompt) + [0] * (width - len(prompt)) for prompt in prompts], np.int64)
-        feeds = self.feeds(tokens, mask) | _empty_cache(self, len(prompts))
-        return np.asarray(self.session.run(["logits"], feeds)[0])
+        return np.asarray(self.session.run(["logits"], self.feeds(tokens, mask) | _empty_cache(self, len(prompts)))[0])
 
     def feeds(self, tokens: Array, mask: Array) -> dict[str, Array]:
         """The graph's inputs for the newest tokens, the cache left out."""
@@ -395,16 +390,10 @@ def _floor(logits: Array, top_k: int) -> Any:
     return np.partition(largest, len(largest) - top_k)[len(largest) - top_k]
 
 
-def cache_dtype(session: Any) -> "np.dtype[Any]":
-    """The type of the keys and values that a graph keeps."""
-    return next(DTYPES[tensor.type] for tensor in session.get_inputs() if tensor.name.startswith(f"{_PAST}."))
-
-
 def _empty_cache(model: OnnxModel, rows: int, size: int = 0) -> dict[str, Array]:
-    settings, dtype = model.settings, cache_dtype(model.session)
-    shape = (rows, settings.num_kv_heads, size, settings.head_dim)
-    names = [f"{_PAST}.{layer}.{kind}" for layer in range(settings.num_layers) for kind in ("key", "value")]
-    return {name: np.zeros(shape, dtype) for name in names}
+    shape = (rows, model.settings.num_kv_heads, size, model.settings.head_dim)
+    kept = (tensor for tensor in model.session.get_inputs() if tensor.name.startswith(f"{_PAST}."))
+    return {tensor.name: np.zeros(shape, DTYPES[tensor.type]) for tensor in kept}
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tasks.serving.cache import cache_names, present_name
-from tasks.serving.generator import Array, GrowingCache, OnnxModel, Settings, cache_dtype
+from tasks.serving.cache import cache_dtype, cache_names, present_name
+from tasks.serving.generator import Array, GrowingCache, OnnxModel, Settings
 from tasks.serving.shared_rows import SharedRows
 
 

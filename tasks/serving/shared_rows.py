@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tasks.serving.cache import cache_names, present_name
-from tasks.serving.generator import DTYPES, Array, Settings, cache_dtype
+from tasks.serving.cache import cache_dtype, cache_names, present_name
+from tasks.serving.generator import DTYPES, Array, Settings
 
 _FIRST_CAPACITY = 16
 

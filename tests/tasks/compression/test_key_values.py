@@ -10,7 +10,8 @@ from params.compress import CompressParams
 from tasks.compression.calibrate import Calibration, cache_ranges
 from tasks.compression.key_values import ATTENTION, quantize_cache
 from tasks.compression.variants import make_variant
-from tasks.serving.generator import OnnxModel, cache_dtype
+from tasks.serving.cache import cache_dtype
+from tasks.serving.generator import OnnxModel
 
 HEADS, SIZE, LENGTH, ROOM = 2, 16, 5, 8
 PAST = ("past_key_values.0.key", "past_key_values.0.value")
