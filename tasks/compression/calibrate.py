@@ -13,10 +13,9 @@ from onnx import ModelProto, TensorProto, helper
 
 from tasks.graph.served import copy_companions
 from tasks.serving.cache import cache_names, present_name
-from tasks.serving.generator import OnnxModel
+from tasks.serving.generator import OnnxModel, empty_cache
 
 Array = npt.NDArray[Any]
-_PAST = "past_key_values."
 
 
 class Calibration:
@@ -79,8 +78,5 @@ def _product_inputs(model: ModelProto) -> list[str]:
 
 def _feeds(model: OnnxModel, block: Sequence[int]) -> Mapping[str, Array]:
     """One block with an empty cache."""
-    settings = model.settings
     tokens = np.array([block], np.int64)
-    empty = np.zeros((1, settings.num_kv_heads, 0, settings.head_dim), np.float32)
-    past = {tensor.name: empty for tensor in model.session.get_inputs() if tensor.name.startswith(_PAST)}
-    return model.feeds(tokens, np.ones_like(tokens)) | past
+    return model.feeds(tokens, np.ones_like(tokens)) | empty_cache(model, 1)

@@ -157,7 +157,7 @@ class OnnxModel:
         pad = self.settings.pad_token_id
         tokens = np.array([[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts], np.int64)
         mask = np.array([[1] * len(prompt) + [0] * (width - len(prompt)) for prompt in prompts], np.int64)
-        return np.asarray(self.session.run(["logits"], self.feeds(tokens, mask) | _empty_cache(self, len(prompts)))[0])
+        return np.asarray(self.session.run(["logits"], self.feeds(tokens, mask) | empty_cache(self, len(prompts)))[0])
 
     def feeds(self, tokens: Array, mask: Array) -> dict[str, Array]:
         """The graph's inputs for the newest tokens, the cache left out."""
@@ -230,7 +230,7 @@ class GrowingCache:
 
     def __init__(self, model: OnnxModel, rows: int) -> None:
         self.model = model
-        self.past, self.seen = _empty_cache(model, rows), dict[str, Array]()
+        self.past, self.seen = empty_cache(model, rows), dict[str, Array]()
         self.outputs = [output.name for output in model.session.get_outputs()]
 
     def step(self, tokens: Array, total: int) -> Array:
@@ -254,7 +254,7 @@ class _InPlaceCache:
     def __init__(self, model: OnnxModel, rows: int, capacity: int) -> None:
         self.model = model
         self._capacity = capacity
-        self._bind(_empty_cache(model, rows, capacity))
+        self._bind(empty_cache(model, rows, capacity))
 
     def step(self, tokens: Array, total: int) -> Array:
         """Logits (batch, vocabulary) after the newest tokens (batch, new); the next step writes over them."""
@@ -390,10 +390,10 @@ def _floor(logits: Array, top_k: int) -> Any:
     return np.partition(largest, len(largest) - top_k)[len(largest) - top_k]
 
 
-def _empty_cache(model: OnnxModel, rows: int, size: int = 0) -> dict[str, Array]:
-    shape = (rows, model.settings.num_kv_heads, size, model.settings.head_dim)
-    kept = (tensor for tensor in model.session.get_inputs() if tensor.name.startswith(f"{_PAST}."))
-    return {tensor.name: np.zeros(shape, DTYPES[tensor.type]) for tensor in kept}
+def empty_cache(model: OnnxModel, rows: int, size: int = 0) -> dict[str, Array]:
+    """Keys and values of `size` tokens that are still to come, by the graph's input."""
+    shape, tensors = (rows, model.settings.num_kv_heads, size, model.settings.head_dim), model.session.get_inputs()
+    return {one.name: np.zeros(shape, DTYPES[one.type]) for one in tensors if one.name.startswith(f"{_PAST}.")}
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Encoder:
             self.vocab_size = vocab_size(self.reference)
             self._cuts = has_our_words(self.reference)
         self._fast = fast.result()
-        self._is_trusted = self._begin_check()
+        self._is_trusted = self._begin_check(self._fast)
 
     def __reduce__(self) -> tuple[type["Encoder"], tuple[Path]]:
         """Pickled as the folder: another process loads the same vocabulary."""
@@ -53,10 +53,11 @@ class Encoder:
         A sample of every call is encoded by the reference too; where the two differ, the reference encodes all of the
         call, and the log says so. What a call gives depends on its texts alone, not on the calls before it.
         """
-        if self._fast is None or not texts:
+        fast = self._fast
+        if fast is None or not texts:
             return self._encode_by_reference(texts)
         try:
-            ids, offsets = self._encode_fast(self._fast, texts)
+            ids, offsets = self._encode_fast(fast, texts)
         except ValueError as error:  # its regular expressions have limits that one text can meet
             log.warning("fastokens cannot encode some text (%s); tokenizers does, slower", error)
             return self._encode_by_reference(texts)
@@ -67,20 +68,22 @@ class Encoder:
         log.warning("fastokens does not agree with tokenizers on some text; tokenizers encodes it, slower")
         return self._encode_by_reference(texts)
 
-    def _begin_check(self) -> Future[bool]:
+    def _begin_check(self, fast: "fastokens.Tokenizer | None") -> Future[bool]:
         """Whether the two agree on the probes, found out beside the first texts: no result is given before it is."""
         beside = ThreadPoolExecutor(1)
-        checked = beside.submit(self._agrees_on_probes)
+        checked = beside.submit(self._agrees_on_probes, fast)
         beside.shutdown(wait=False)
         return checked
 
-    def _agrees_on_probes(self) -> bool:
+    def _agrees_on_probes(self, fast: "fastokens.Tokenizer | None") -> bool:
+        """The fast one is given up where they do not, so that later calls do not ask it in vain."""
         try:
-            if self._fast is None or self._agree(_PROBES, *self._encode_fast(self._fast, _PROBES)):
+            if fast is None or self._agree(_PROBES, *self._encode_fast(fast, _PROBES)):
                 return True
         except ValueError:  # its regular expressions have limits
             pass
         log.warning("fastokens does not agree with tokenizers on this vocabulary; tokenizers is used, slower")
+        self._fast = None
         return False
 
     def _agree(self, texts: Sequence[str], ids: Ids, offsets: Offsets) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from params.compress import CompressParams
 from tasks.compress import compress
-from tasks.serving.generator import OnnxModel
+from tasks.serving.generator import OnnxModel, Sampling
 from tasks.serving.rows import make_rows, row_bytes
 
 VARIANTS = ("int8", "int4", "int4_gptq", "int8_dynamic", "fp16", "bf16")
@@ -80,6 +80,9 @@ def test_with_an_int8_cache_what_is_written_is_as_good_step_by_step(workshop, tm
     rows = make_rows(model.session, model.settings, max_rows=2)
     assert row_bytes(model.session, model.settings) == 2 * 2 * 2 * 64 * 16  # k and v, layers, heads, places, size
     rows.begin()
-    rows.extend(model.encode("The mill"))
+    prompt = model.encode("The mill")
+    made = [int(rows.extend(prompt)[-1].argmax())]
     rows.join()
+    made.append(int(rows.step(made)[0].argmax()))
+    assert [made] == model.generate_tokens([prompt], Sampling(greedy=True, max_new_tokens=2), end_token=-1)
     assert model.generate(["To install"], greedy=True, max_new_tokens=4)[0][0] == " the package, run"
