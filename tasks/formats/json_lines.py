@@ -11,7 +11,7 @@ from tasks.formats.byte_stream import ByteStream
 from tasks.formats.charset import decode
 from tasks.formats.chunks import text_chunks
 from tasks.formats.fields import read_fields
-from tasks.formats.line_batches import TooLong, line_blocks, lines_of
+from tasks.formats.line_batches import TooLong, count_lines, line_blocks, lines_of
 from tasks.formats.records import Document, Documents, ReadOptions, Record, Records, Unusable, too_large
 
 _WORTHWHILE = 8
@@ -34,7 +34,7 @@ def read_lines(chunks: Iterable[bytes], options: ReadOptions) -> Iterator[Record
                 yield from _plain_texts(block, number + 1, options)
             else:
                 yield from _records(lines_of(block, options.max_bytes), number + 1, options)
-            number += 1 + block.count(b"\n")
+            number += 1 + count_lines(block)
     except Unusable as problem:
         yield problem.at(number + 1)
 
@@ -44,8 +44,9 @@ def _plain_texts(block: bytes, number: int, options: ReadOptions) -> Iterator[Re
     from tasks.formats.json_texts import read_plain_lines
 
     data, key, at = np.frombuffer(block, np.uint8), options.text_field.encode(), 0
+    last = number + count_lines(block)
     while at < len(block):
-        texts, at = read_plain_lines(data, at, key, block.count(b"\n", at))
+        texts, at = read_plain_lines(data, at, key, last - number)
         if num_texts := len(texts.offsets) - 1:
             yield Documents(number + 1, texts)
         number += num_texts

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tasks.formats.records import Unusable
 
+_FEED = ord("\n")
 _KEPT_OF_LONG = 1 << 16
 
 
@@ -53,6 +56,11 @@ def lines_of(block: bytes, max_bytes: int) -> Sequence[bytes | TooLong]:
     """The lines of a block."""
     lines = block.split(b"\n")[:-1]
     return lines if len(block) <= max_bytes else [_whole(line, len(line), max_bytes) for line in lines]
+
+
+def count_lines(block: bytes) -> int:
+    """How many lines end in a block. `bytes.count` takes several times as long, and other threads wait for it."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _FEED))
 
 
 def line_blocks(chunks: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes | TooLong, bytes]]:

@@ -1,6 +1,7 @@
 """Many texts to token ids at once: a fast encoder, checked against the reference one, which stands in for it."""
 
 import logging
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,6 +131,8 @@ def _sample(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":
+    """Workers share the shards, so each encodes in its own thread; those of fastokens would stand in their way."""
+    os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
     try:
         return fastokens.Tokenizer.from_file(str(folder / TOKENIZER))
     except ValueError as error:
