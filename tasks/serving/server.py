@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from params.errors import ParameterError, ServerError
 from params.serve import ServeParams
@@ -38,7 +39,8 @@ def serve(source: Source, params: ServeParams, keys: ApiKeys, *, say: Callable[[
     with _listening(params) as listener:
         _raise_file_limit()
         sys.setswitchinterval(_SWITCH_S)
-        asyncio.run(_serve(source, params, keys, listener=listener, say=say))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            runner.run(_serve(source, params, keys, listener=listener, say=say))
 
 
 async def _serve(
@@ -59,6 +61,7 @@ async def _serve(
     )
     address = listener.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    listener.listen(_BACKLOG)  # whoever reads the line may ask at once
     say(f"Serving {service.described} at http://{host}:{address[1]}")
     try:
         await _Server(config, service).serve(sockets=[listener])

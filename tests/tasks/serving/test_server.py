@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -23,6 +24,20 @@ PROMPTS = ["The mill", "床前明月光", "The function returns", "To install", 
 KEY = "a-key-of-twenty-signs"
 ENDLESS = {"prompt": "The", "max_tokens": 63, "temperature": 2.0, "logit_bias": {"0": -100}}
 """A request that no end of text cuts short."""
+HASTY = """
+import json, socket, sys
+from pathlib import Path
+from params.serve import ServeParams
+from tasks.serving.api_keys import read_keys
+from tasks.serving.server import serve
+from tasks.serving.service import FolderSource
+def say(line):
+    host, _, port = line.rpartition("/")[2].rpartition(":")
+    socket.create_connection((host, int(port))).close()
+    print(line, flush=True)
+serve(FolderSource(Path(sys.argv[1])), ServeParams(port=0), read_keys(None), say=say)
+"""
+"""A server that is called in the very moment that it says where it is."""
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +266,11 @@ def test_a_thousand_clients_at_once_get_answers_or_429(server):
     assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]["code"] == "queue_full"
     with server.client() as client:
         assert client.post("/v1/completions", json={"prompt": "To", "max_tokens": 1}).status_code == 200
+
+
+def test_a_server_is_there_when_it_says_so(bundle, start):
+    with start(HASTY, str(bundle), env=os.environ | {"GRISTMILL_API_KEYS": ""}) as hasty, hasty.client() as client:
+        assert client.get("/ready").json() == {"ready": True}
 
 
 def test_a_server_with_keys_answers_to_those_who_have_one(bundle, serve):
