@@ -91,12 +91,10 @@ def test_a_cluster_works_on_items_in_its_own_processes_and_hands_back_what_they_
 @pytest.fixture
 def start(shell, finished, corpus: Path, tmp_path: Path):
     """Start the data stages on an engine, with a store of their own and the servers and kernels of the session."""
-    (kernels,) = (shell.home / "cache" / "numba").iterdir()
     env = shell.env | {
         "PREFECT_API_URL": read_address(shell.home / "prefect" / "server.json").api,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "MLFLOW_TRACKING_URI": f"sqlite:///{shell.home / 'mlflow.db'}",
-        "NUMBA_CACHE_DIR": str(kernels),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     script = tmp_path / "prepare.py"
@@ -153,6 +151,14 @@ def wait_for_children(process: subprocess.Popen[str], engine: str) -> list[psuti
     mark = {"ray": "raylet", "dask": "multiprocessing.spawn"}[engine]
     while process.poll() is None:
         children = psutil.Process(process.pid).children(recursive=True)
-        if any(mark in " ".join(child.cmdline()) for child in children if child.is_running()):
+        if any(mark in command_of(child) for child in children):
             return children
     raise AssertionError(process.communicate())
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; none where it has ended by now."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one, too
+        return ""

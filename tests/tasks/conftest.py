@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from shutil import copytree
@@ -585,8 +586,10 @@ def _kill_the_rank_at(out: Path, step: int) -> threading.Thread:
             lines = curve.read_text().splitlines() if curve.exists() else []
             if lines and json.loads(lines[-1])["step"] >= step:
                 for child in psutil.Process().children(recursive=True):
-                    if "tasks.training.worker" in child.cmdline() and "tasks.training.agent" not in child.cmdline():
-                        child.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        line = child.cmdline()
+                        if "tasks.training.worker" in line and "tasks.training.agent" not in line:
+                            child.kill()
                 return
             time.sleep(0.005)
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -65,7 +64,7 @@ def test_an_encoder_decoder_model_becomes_two_graphs_that_pass_every_check(works
     model.save_pretrained(folder / "model")
     copy_tokenizer(tokenizer, folder / "model")
     params = ExportParams(check_blocks=2, greedy_tokens=12)
-    trained = SimpleNamespace(folder=folder)
+    trained = workshop.model("gpt2").located(folder)
     export.work(params, trained, workshop.shards(), out=tmp_path / "out", run=workshop.run)
     checks = {c["name"]: c for c in json.loads((tmp_path / "out" / "checks.json").read_text())["checks"]}
     assert {"logits", "perplexity", "ragged_batch", "greedy_cached", "greedy_uncached"} <= set(checks)

@@ -1,6 +1,7 @@
 """A trial of the real training process."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,7 +26,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def training_processes() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children(recursive=True) if "tasks.training.worker" in one.cmdline()]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "tasks.training.worker" in one.cmdline():
+                found.append(one)
+    return found
 
 
 def test_a_trial_times_real_steps_and_leaves_nothing(scratch, monkeypatch):
