@@ -8,11 +8,13 @@ The weights are drawn at random: they change what is written, not how long it ta
 server of its own; rounds of one and of sixteen streams are run in turn, and each side has its best round. A single
 stream asks more often, so that its rounds last about as long: the best of short rounds would be the luckier one.
 
-serve_16_vs_1: tokens a second with 16 concurrent streams over those of a single one, on the same server (12 M), with
+serve_16_vs_1: tokens a second with 16 concurrent streams over those of a single one, on the same server (88 M), with
 the number of threads at which 16 streams are fastest; serve_16_vs_1_best_of_each: each side with the number of threads
-that is best for it. Time to first token: median over the requests of the best round. server_ms and client_ms are
-processor time a token, which other work on the machine changes less than the speed; the client has a process of its
-own, but on a machine with few cores it takes from what the server could use.
+that is best for it; serve_16_vs_1_12m: the same for 12 M. steps_16_vs_1: of the graph alone, without a server, 16 times
+as long as a step with one text takes over what a step with 16 takes: what batching can give. Time to first token:
+median over the requests of the best round. server_ms and client_ms are processor time a token, which other work on the
+machine changes less than the speed; the client has a process of its own, but on a machine with few cores it takes from
+what the server could use.
 """
 
 import argparse
@@ -92,10 +94,14 @@ def measure(arguments: argparse.Namespace, size: str) -> None:
             say(f"server_ms_{name}", figures.server_ms, "ms/token")
             say(f"client_ms_{name}", figures.client_ms, "ms/token")
     many, single = (max(found, key=lambda threads: found[threads][number].speed) for number in (STREAMS, 1))
-    ratio = "serve_16_vs_1" if size == "12m" else f"serve_16_vs_1_{size}"
-    say(ratio, found[many][STREAMS].speed / found[many][1].speed, f"x ({many} threads)")
+    of_size = "" if size == "100m" else f"_{size}"
+    say(f"serve_16_vs_1{of_size}", found[many][STREAMS].speed / found[many][1].speed, f"x ({many} threads)")
     each = found[many][STREAMS].speed / found[single][1].speed
-    say(f"{ratio}_best_of_each", each, f"x (16 streams: {many} threads, 1 stream: {single})")
+    say(f"serve_16_vs_1{of_size}_best_of_each", each, f"x (16 streams: {many} threads, 1 stream: {single})")
+    one, several = steps(folder, many)
+    say(f"step_1_{size}_{many}_threads", 1000 * one, "ms")
+    say(f"step_16_{size}_{many}_threads", 1000 * several, "ms")
+    say(f"steps_16_vs_1{of_size}", STREAMS * one / several, f"x ({many} threads)")
 
 
 def served_model(folder: Path, size: str) -> Path:
@@ -106,6 +112,13 @@ def served_model(folder: Path, size: str) -> Path:
             [sys.executable, str(HERE / "serve_model.py"), str(folder), json.dumps(SHAPES[size])], check=True
         )
     return out
+
+
+def steps(folder: Path, threads: int) -> list[float]:
+    """Seconds of a step of the graph alone, with one text and with sixteen."""
+    command = [sys.executable, str(HERE / "serve_steps.py"), str(folder), str(threads), str(STREAMS), str(NEW)]
+    found: list[float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
 
 
 @contextmanager
