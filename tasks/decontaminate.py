@@ -14,6 +14,7 @@ from params.base import Params
 from params.decontaminate import DecontaminateParams, EvaluationSetParams
 from params.errors import SourceError
 from tasks.artifacts.digest import digest_entries, write_atomic
+from tasks.artifacts.intermediate import scratch_folder
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.contamination.linking import link_shard
 from tasks.context import Run, root_of
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 
 HELD_OUT = ("test", "validation")
 """The run's own evaluation sets, in order of priority."""
-_SCRATCH = "scratch"
 """Tables of evaluation texts and hits of each shard; gone before the result is sealed."""
 _SHOWN = 3
 _MAX_BYTES = 64 * MEGABYTE
@@ -93,8 +93,9 @@ def decontaminate(params: DecontaminateParams, splits: Manifest, *, out: Path, r
         _link(splits, side, out)
     parts = list(_parts(params, splits, run))
     if parts:
-        counts = _remove(params, parts, splits, out=out, run=run)
-        shutil.rmtree(out / _SCRATCH)
+        scratch = scratch_folder(out)
+        counts = _remove(params, parts, splits, out=out, scratch=scratch, run=run)
+        shutil.rmtree(scratch)
     else:
         _link(splits, "train", out)
         counts = Counter(docs_in=sum(map(count_rows, splits.paths("train/*.arrow"))))
@@ -107,7 +108,9 @@ def _link(splits: Manifest, side: str, out: Path) -> None:
         link_shard(shard, out / side / shard.name)
 
 
-def _remove(params: DecontaminateParams, parts: list["Part"], splits: Manifest, *, out: Path, run: Run) -> Counter[str]:
+def _remove(
+    params: DecontaminateParams, parts: list["Part"], splits: Manifest, *, out: Path, scratch: Path, run: Run
+) -> Counter[str]:
     """Find and take out; what was counted among the training documents."""
     from tasks.contamination.index import build_index
     from tasks.contamination.ngrams import NgramSizes
@@ -115,7 +118,6 @@ def _remove(params: DecontaminateParams, parts: list["Part"], splits: Manifest, 
     from tasks.contamination.scanning import Scanner, document_frequencies
     from tasks.contamination.verdicts import Rules, rare_keys
 
-    scratch = out / _SCRATCH
     sizes = NgramSizes(params.ngram_words, params.ngram_characters, params.min_words, params.min_characters)
     items = _collect(parts, scratch, sizes, run)
     index = build_index(items)

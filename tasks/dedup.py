@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from params.dedup import DedupParams, RepeatedPassageParams
 from params.errors import StoreError
 from tasks.artifacts.digest import write_atomic
+from tasks.artifacts.intermediate import scratch_folder
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.duplicates.chain import (
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from tasks.duplicates.separation import Separated
     from tasks.duplicates.verdicts import ShardVerdicts, Verdicts
 
-_SCRATCH = "scratch"
 """Digests, sizes, signatures and band keys: 40 + 4 * bands * rows + 8 * bands bytes a document (600 by default),
 removed before the seal."""
 
@@ -87,7 +87,7 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     from tasks.duplicates.separation import Separated, separate_shard
     from tasks.duplicates.verdicts import find_survivors
 
-    shards, scratch = cleaned.paths("kept/*.arrow"), out / _SCRATCH
+    shards, scratch = cleaned.paths("kept/*.arrow"), scratch_folder(out)
     run.map(partial(describe_shard, params=params, folder=scratch), shards, name="describe shard")
     descriptions = Descriptions(scratch, shards)
     index = _open_index(params, cleaned, run)

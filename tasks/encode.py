@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from params.encode import EncodeParams, ExamplesParams
 from params.errors import SourceError
 from tasks.artifacts.digest import digest_entries, write_atomic
+from tasks.artifacts.intermediate import scratch_folder
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run, root_of
 from tasks.stage import stage
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SIDES = ("train", "validation")
 REPORT, LABELS = "report.json", "labels.json"
-_SCRATCH = "scratch"
 _ROWS = 256
 _SHOWN = 3
 _HASHES = 1 << 64
@@ -79,7 +79,8 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
     assert objective, "PipelineParams.encode_of fills it in"
     assert context, "PipelineParams.encode_of fills it in"
     coder = make_coder(objective, tokenizer.folder, context=context, truncate=params.too_long == "truncate")
-    files = list(_files(params, out, run))
+    scratch = scratch_folder(out)
+    files = list(_files(params, out, scratch, run))
     unit = partial(_encode_file, coder=coder, params=params)
     counts = sum(run.map(unit, files, name="encode examples"), Counter[str]())
     _check(params, counts)
@@ -89,7 +90,7 @@ def encode(params: EncodeParams, tokenizer: Manifest, *, out: Path, run: Run) ->
         write_atomic(out / LABELS, json.dumps(labels, ensure_ascii=False, indent=1))
     _keep_held_out(files, out)
     write_hashes(out / ROWS, read_hashes(file.rows for file in files).tolist())
-    shutil.rmtree(out / _SCRATCH)
+    shutil.rmtree(scratch)
     return _report(params, counts, packed, labels, out)
 
 
@@ -123,7 +124,7 @@ def _files_of(source: ExamplesParams, run: Run) -> "tuple[Root, list[HashedFile]
     return root, hash_files(root, listing, run.workers)
 
 
-def _files(params: EncodeParams, out: Path, run: Run) -> Iterator[_File]:
+def _files(params: EncodeParams, out: Path, scratch: Path, run: Run) -> Iterator[_File]:
     from tasks.documents.shards import shard_name
     from tasks.files.places import locate
 
@@ -133,7 +134,7 @@ def _files(params: EncodeParams, out: Path, run: Run) -> Iterator[_File]:
         for file in found:
             name = shard_name(number)
             rejected = out / "rejected" / name.replace(".arrow", ".jsonl")
-            yield _File(locate(root, file.path), file.path, out / _SCRATCH / name, rejected)
+            yield _File(locate(root, file.path), file.path, scratch / name, rejected)
             number += 1
 
 

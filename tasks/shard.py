@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from params.errors import SourceError
 from params.shard import ShardParams
 from tasks.artifacts.digest import write_atomic
+from tasks.artifacts.intermediate import scratch_folder
 from tasks.artifacts.manifest import Manifest, Metrics
 from tasks.context import Run
 from tasks.stage import stage
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 REPORT_NAME = "report.json"
-_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,8 @@ class _Work:
     encoder: "Encoder"
     ids: "SpecialIds"
     out: Path
+    scratch: Path
     run: Run
-
-    @property
-    def scratch(self) -> Path:
-        return self.out / _SCRATCH
 
 
 @stage(version=3)
@@ -58,7 +55,7 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
     from tasks.tokenizer.files import special_ids
 
     encoder = Encoder(tokenizer.folder)
-    work = _Work(params, encoder, special_ids(tokenizer.folder, encoder.reference), out, run)
+    work = _Work(params, encoder, special_ids(tokenizer.folder, encoder.reference), out, scratch_folder(out), run)
     encoded = _encode(splits, work)
     made = {split: _shard_split(split, encoded[split], work) for split in SPLITS}
     train = made["train"]["counts"]
@@ -68,7 +65,7 @@ def shard(params: ShardParams, tokenizer: Manifest, splits: Manifest, *, out: Pa
             f"{params.context}; bring more text or lower --set shard.context"
         )
     write_atomic(out / REPORT_NAME, json.dumps({"packing": params.packing, **made}, indent=1))
-    shutil.rmtree(out / _SCRATCH)
+    shutil.rmtree(work.scratch)
     counts = {f"{split}_{name}": count for split in SPLITS for name, count in made[split]["counts"].items()}
     num_bytes = sum(counts[f"{split}_bytes"] for split in SPLITS)
     num_tokens = sum(made[split]["encoded_tokens"] for split in SPLITS)

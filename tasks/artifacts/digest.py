@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tasks.artifacts.intermediate import is_intermediate
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -58,7 +60,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 def commit(temporary: Path, path: Path) -> None:
     """Give a finished temporary file or folder its final name, durably."""
     commit_in_draft(temporary, path)
-    sync(path.parent)
+    if not is_intermediate(path):
+        sync(path.parent)
 
 
 def commit_in_draft(temporary: Path, path: Path) -> None:
@@ -66,5 +69,6 @@ def commit_in_draft(temporary: Path, path: Path) -> None:
 
     A power cut may lose the name, and the file is made once more; the seal of the draft makes all names durable.
     """
-    sync(temporary)
+    if not is_intermediate(path):
+        sync(temporary)
     temporary.replace(path)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from params.dedup import DedupParams
 from params.run import RunParams
+from tasks.artifacts.intermediate import scratch_folder
 from tasks.artifacts.manifest import FileRecord, Manifest
 from tasks.artifacts.record import RunRecord
 from tasks.artifacts.store import Store
@@ -267,7 +268,8 @@ def test_an_interrupted_draft_goes_on_to_the_same_bytes(cleaned, run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(documents, broken, Interrupted(run.store, run.settings, run.record), **options)
     (broken / "kept" / f"{shard_name(2)}.tmp").write_bytes(b"half a shard")
-    (broken / "scratch" / "000002" / "descriptions").rename(broken / "scratch" / "000002" / "descriptions.tmp")
+    described = scratch_folder(broken) / "000002" / "descriptions"
+    described.rename(described.with_suffix(".tmp"))
     untouched = (broken / "kept" / shard_name(1)).stat().st_mtime_ns
     assert make(documents, broken, run, **options) == expected
     assert contents(broken) == contents(whole)
@@ -292,7 +294,7 @@ def test_a_corpus_without_duplicates_passes_whole(cleaned, run, tmp_path):
     metrics = make(cleaned(["one", "two"], []), tmp_path / "out", run)
     assert metrics.counts["docs_kept"] == 2
     assert json.loads((tmp_path / "out" / "clusters.json").read_text()) == {"clusters": 0, "sizes": {}, "largest": []}
-    assert not (tmp_path / "out" / "scratch").exists()
+    assert not scratch_folder(tmp_path / "out").exists()
 
 
 def test_files_in_any_order_leave_the_same_documents(run, tmp_path):
