@@ -16,6 +16,9 @@ from tokenizers import Tokenizer
 from tasks.tokenizer.files import TOKENIZER, load_tokenizer, vocab_size
 from tasks.tokenizer.words import ENCODING_BOUND, cut_text, has_our_words
 
+# Workers share the shards, so each encodes in its own thread; further ones would wait for each other by spinning.
+os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
+
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.uint32]
 Offsets = npt.NDArray[np.int64]
@@ -131,8 +134,6 @@ def _sample(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _fast_tokenizer(folder: Path) -> "fastokens.Tokenizer | None":
-    """Workers share the shards, so each encodes in its own thread; those of fastokens would stand in their way."""
-    os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
     try:
         return fastokens.Tokenizer.from_file(str(folder / TOKENIZER))
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from tasks.documents.schema import DOCUMENT
 from tasks.documents.shards import read_batches, shard_writer
 from tasks.encode import encode
 from tasks.evaluate import check_questions, evaluate, held_out_talk
+from tasks.evaluation import harness_tasks
 from tasks.evaluation.evaluating import evaluate_model
 from tasks.evaluation.losses import read_losses
 from tasks.evaluation.trained_model import TrainedModel
@@ -189,8 +189,8 @@ def test_the_bootstrap_interval_is_that_of_a_mean_for_equal_denominators():
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.04)
 
 
-@pytest.mark.skipif(find_spec("lm_eval") is not None, reason="the extra eval is installed")
-def test_tasks_without_their_package_say_what_to_install(tmp_path):
+def test_tasks_without_their_package_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness_tasks, "find_spec", lambda name: None)
     params = EvaluateParams(harness=HarnessParams(tasks=("capitals",), folder=str(tmp_path)))
     with pytest.raises(EvaluationError, match=r"needs the package lm_eval: pip install 'gristmill\[eval\]'"):
         check_questions(params)

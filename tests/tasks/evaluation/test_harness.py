@@ -4,20 +4,15 @@ import json
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
 
 from params.errors import EvaluationError
 from params.evaluate import EvaluateParams, HarnessParams
 from tasks.evaluate import check_questions, identity
-from tasks.evaluation.locating import locate_model
-
-pytest.importorskip("lm_eval", reason="needs the extra eval")
-
-# The adapter of lm-eval can be imported only where it is installed.
-from lm_eval.api.instance import Instance
-
 from tasks.evaluation.harness import measure_harness
 from tasks.evaluation.harness_model import HarnessModel
 from tasks.evaluation.harness_tasks import read_tasks, texts_of
+from tasks.evaluation.locating import locate_model
 
 CAPITALS = """
 task: capitals
