@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 HELD_OUT = ("test", "validation")
 """The run's own evaluation sets, in order of priority."""
-"""Tables of evaluation texts and hits of each shard; gone before the result is sealed."""
 _SHOWN = 3
 _MAX_BYTES = 64 * MEGABYTE
 """A longer evaluation text is reported as unreadable."""
@@ -93,7 +92,7 @@ def decontaminate(params: DecontaminateParams, splits: Manifest, *, out: Path, r
         _link(splits, side, out)
     parts = list(_parts(params, splits, run))
     if parts:
-        scratch = scratch_folder(out)
+        scratch = scratch_folder(out)  # tables of evaluation texts and hits of each shard
         counts = _remove(params, parts, splits, out=out, scratch=scratch, run=run)
         shutil.rmtree(scratch)
     else:

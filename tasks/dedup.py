@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from tasks.duplicates.separation import Separated
     from tasks.duplicates.verdicts import ShardVerdicts, Verdicts
 
-"""Digests, sizes, signatures and band keys: 40 + 4 * bands * rows + 8 * bands bytes a document (600 by default),
-removed before the seal."""
-
 # The recipe says what the documents are compared with, and the work that follows has to compare them with just that.
 _bases: WeakKeyDictionary[Run, Chain] = WeakKeyDictionary()
 
@@ -87,7 +84,9 @@ def dedup(params: DedupParams, cleaned: Manifest, *, out: Path, run: Run) -> Met
     from tasks.duplicates.separation import Separated, separate_shard
     from tasks.duplicates.verdicts import find_survivors
 
-    shards, scratch = cleaned.paths("kept/*.arrow"), scratch_folder(out)
+    # Digests, sizes, signatures and band keys: 40 + 4 * bands * rows + 8 * bands bytes a document (600 by default).
+    scratch = scratch_folder(out)
+    shards = cleaned.paths("kept/*.arrow")
     run.map(partial(describe_shard, params=params, folder=scratch), shards, name="describe shard")
     descriptions = Descriptions(scratch, shards)
     index = _open_index(params, cleaned, run)

@@ -38,7 +38,9 @@ def digest_entries(entries: Iterable[tuple[str, int, str]]) -> str:
 
 
 def sync(path: Path) -> None:
-    """Force a file's or folder's contents onto the disk."""
+    """Force a file's or folder's contents onto the disk, unless they need not outlive the machine's run."""
+    if is_intermediate(path):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -60,8 +62,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 def commit(temporary: Path, path: Path) -> None:
     """Give a finished temporary file or folder its final name, durably."""
     commit_in_draft(temporary, path)
-    if not is_intermediate(path):
-        sync(path.parent)
+    sync(path.parent)
 
 
 def commit_in_draft(temporary: Path, path: Path) -> None:
@@ -69,6 +70,5 @@ def commit_in_draft(temporary: Path, path: Path) -> None:
 
     A power cut may lose the name, and the file is made once more; the seal of the draft makes all names durable.
     """
-    if not is_intermediate(path):
-        sync(temporary)
+    sync(temporary)
     temporary.replace(path)

@@ -24,7 +24,7 @@ def scratch_folder(draft: Path) -> Path:
 
 
 def is_intermediate(path: Path) -> bool:
-    """Whether a file lies in such a folder of this very machine."""
+    """Whether a path is such a folder of this very machine, or in it."""
     return _name() in path.parts
 
 
